@@ -1,0 +1,138 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"sync"
+	"time"
+)
+
+// Census tells which workers are dead. It must be kept from one look to the next:
+// where no lock and no pid can be asked, a worker is dead when its heartbeat has
+// stood still for a lease of the observer's own successful looks. Clocks of two
+// hosts are never compared, and while the file server is down nobody ages.
+type Census struct {
+	s    *Spool
+	mu   sync.Mutex
+	seen map[string]*sighting
+}
+
+type sighting struct {
+	heartbeat time.Time
+	at        time.Time     // of the last look, this host's monotonic clock
+	still     time.Duration // for how long the heartbeat has been seen not to move
+}
+
+// NewCensus begins one without any history.
+func (s *Spool) NewCensus() *Census { return &Census{s: s, seen: map[string]*sighting{}} }
+
+// Verdict is what a look at a worker told.
+type Verdict struct {
+	Registered
+	Dead   bool
+	Reason string // why it is dead
+}
+
+// Look judges each registered worker, and each that has claims although it is not
+// registered. poll is the time between two looks and lease the time without a
+// heartbeat after which a worker is dead.
+func (c *Census) Look(poll, lease time.Duration) ([]Verdict, error) {
+	s := c.s
+	// Claims first, then the registry: a worker registers before it makes the
+	// directory of its claims, so one that has claims and no entry is not a new one.
+	var owners []string
+	if err := s.walkEach(workDir, func(wid string) error {
+		if _, _, ok := parseWID(wid); ok {
+			owners = append(owners, wid)
+		}
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("look at workers: %w", err)
+	}
+	all, err := s.Workers()
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := s.ops.now()
+	present := map[string]bool{}
+	var verdicts []Verdict
+	for _, r := range all {
+		present[r.Worker] = true
+		dead, reason := s.judge(r)
+		if !dead && c.expired(r, now, poll, lease) {
+			dead, reason = true, fmt.Sprintf("no heartbeat for %s", lease)
+		}
+		verdicts = append(verdicts, Verdict{Registered: r, Dead: dead, Reason: reason})
+	}
+	for wid := range c.seen {
+		if !present[wid] {
+			delete(c.seen, wid)
+		}
+	}
+	for _, wid := range owners {
+		if !present[wid] {
+			host, pid, _ := parseWID(wid)
+			r := Registered{Holder: Holder{Worker: wid, Host: host, PID: pid}}
+			verdicts = append(verdicts, Verdict{Registered: r, Dead: true, Reason: "not registered"})
+		}
+	}
+	return verdicts, nil
+}
+
+// expired counts how long the heartbeat has stood still. A look counts at most twice
+// the time between looks, so that a suspended observer does not age the others.
+func (c *Census) expired(r Registered, now time.Time, poll, lease time.Duration) bool {
+	g := c.seen[r.Worker]
+	if g == nil || !g.heartbeat.Equal(r.Heartbeat) {
+		c.seen[r.Worker] = &sighting{heartbeat: r.Heartbeat, at: now}
+		return false
+	}
+	g.still += min(now.Sub(g.at), 2*poll)
+	g.at = now
+	return g.still >= lease
+}
+
+// judge asks what this kernel knows for certain.
+func (s *Spool) judge(r Registered) (dead bool, reason string) {
+	here := r.BootID != "" && r.BootID == s.host.BootID && r.PIDNS == s.host.PIDNS
+	if here && r.ProcStart != "" && startTime(r.PID) != r.ProcStart {
+		// The lock may still be held by what a job left behind: that must not keep the
+		// other claims of this worker back for ever.
+		return true, "its process is gone"
+	}
+	if s.network {
+		return false, ""
+	}
+	if s.unlocked(r) {
+		return true, "its lock is free"
+	}
+	return false, ""
+}
+
+// unlocked reports whether nobody holds the lock of a registry entry that is still
+// the one that was read.
+func (s *Spool) unlocked(r Registered) bool {
+	f, err := s.ops.update(s.abs(workerPath(r.Worker)), 0)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	if in, err := f.info(); err != nil || !in.same(r.in) {
+		return false
+	}
+	locked, err := f.tryLock()
+	return err == nil && locked
+}
+
+// Alive reports whether the worker is registered. It does not judge.
+func (s *Spool) Alive(wid string) (bool, error) {
+	_, err := s.ops.look(s.abs(workersDir), path.Base(workerPath(wid)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}

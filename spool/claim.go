@@ -1,0 +1,115 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+)
+
+// Claim is a job that lies in a worker's directory. Its methods each make one
+// transition and must not be called concurrently.
+type Claim struct {
+	lease *Lease
+	name  Name // as it lies in processing
+	over  bool
+}
+
+// Claim takes a job that waits in pending/. The error wraps ErrLost if another was
+// faster, or if the lease itself is gone, which the next Beat reports. It is not
+// durable, and need not be: a power cut that undoes it gives the job back.
+func (l *Lease) Claim(n Name) (*Claim, error) {
+	if n.Attempt >= MaxAttempt {
+		return nil, fmt.Errorf("claim %s: it has had %d attempts", n, n.Attempt)
+	}
+	to := n
+	to.Attempt++
+	// A name with nothing left was moved here by hand: mv dead/X pending/ means one
+	// more attempt.
+	to.Allowed = max(n.Allowed, to.Attempt)
+	to.Outcome, to.Wait, to.Run = "", 0, 0
+	from := pendingDir + "/" + l.s.file(n)
+	c := &Claim{lease: l, name: to}
+	err := l.s.move(from, c.path())
+	if errors.Is(err, fs.ErrNotExist) {
+		// The job is gone, or this worker's directory is: without that look a worker
+		// that was taken for dead would go through the whole queue and find nothing.
+		if _, dirErr := l.s.ops.look(l.s.abs(claimsDir(l.Worker())), "."); errors.Is(dirErr, fs.ErrNotExist) {
+			return nil, l.fail()
+		}
+		return nil, fmt.Errorf("claim %s: %w", n, ErrLost)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("claim %s: %w", n, err)
+	}
+	if to.Attempt > 1 {
+		// A job that takes the machine down with it must run out of attempts: from the
+		// second on, the name with the higher number must survive. A failure costs only
+		// that, not the job.
+		_ = l.s.Sync(claimsDir(l.Worker()), pendingDir)
+	}
+	return c, nil
+}
+
+// Resume makes a Claim of a job that Claims listed and nobody runs: the claim was
+// made, but its reply was lost.
+func (l *Lease) Resume(n Name) *Claim { return &Claim{lease: l, name: n} }
+
+// Name is the claim's: its Attempt counts this run.
+func (c *Claim) Name() Name { return c.name }
+
+func (c *Claim) path() string { return claimsDir(c.lease.Worker()) + "/" + c.lease.s.file(c.name) }
+
+// Content is what a job's file holds and whose it is.
+type Content struct {
+	Data []byte
+	UID  uint32
+	GID  uint32
+	// Unfinished says that someone may still be writing it: its content must not be
+	// judged yet. Files put by Put are never unfinished; copies made by hand can be.
+	Unfinished bool
+}
+
+// Read reads the job's file, opened once and judged by its descriptor.
+func (c *Claim) Read() (Content, error) {
+	s := c.lease.s
+	f, err := s.ops.open(s.abs(c.path()))
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = ErrLost
+		}
+		return Content{}, fmt.Errorf("read job %q: %w", c.name.ID, err)
+	}
+	defer f.Close()
+	data, in, err := readAll(f, s.format.MaxJobBytes)
+	content := Content{Data: data, UID: in.uid, GID: in.gid}
+	if errors.Is(err, ErrChanging) {
+		content.Unfinished = true
+		return content, nil
+	}
+	if err != nil {
+		return content, fmt.Errorf("read job %q: %w", c.name.ID, err)
+	}
+	if writing, known := f.beingWritten(); known {
+		content.Unfinished = writing
+	} else {
+		content.Unfinished = s.Now().Sub(in.ctime) < quietFor(s.network)
+	}
+	return content, nil
+}
+
+// Trusted reports whether a worker may run a file of this owner: its own and root's,
+// as sshd(8) and cron(8) have it, and with trustGroup those of the spool's group.
+func (s *Spool) Trusted(uid, gid uint32, trustGroup bool) bool {
+	return uid == uint32(geteuid()) || uid == 0 || trustGroup && s.format.Group != "" && gid == s.gid
+}
+
+// Held reports whether the claim is still this worker's.
+func (c *Claim) Held() (bool, error) {
+	s := c.lease.s
+	_, err := s.ops.look(s.abs(claimsDir(c.lease.Worker())), path.Base(c.path()))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}

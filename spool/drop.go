@@ -1,0 +1,236 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+	"sync"
+	"time"
+)
+
+// How long a dropped file must have been still before it is judged. Where the
+// kernel can say whether anyone has it open for writing, no waiting is needed to
+// read it whole; a file that does not parse then gets the patience of rejectAfter,
+// for a program that writes in several goes.
+const (
+	quietLocal   = 2 * time.Second // longer than the coarsest time stamps in use (FAT's)
+	quietNetwork = 5 * time.Second // attribute caches of an NFS client start at 3 s
+	rejectAfter  = 30 * time.Second
+	rejectUnsure = 5 * time.Minute // where nobody can tell whether it is being written
+)
+
+func quietFor(network bool) time.Duration {
+	if network {
+		return quietNetwork
+	}
+	return quietLocal
+}
+
+// IsDrop reports whether base, a name in pending/, is that of a dropped file: one
+// that ends in .json and is neither a job's name nor what editors, rsync and
+// careful programs call a file that is not ready.
+func IsDrop(base string) bool {
+	if !strings.HasSuffix(base, suffix) || base == suffix || strings.HasPrefix(base, ".") || strings.HasPrefix(base, "#") {
+		return false
+	}
+	_, err := ParseName(base)
+	return err != nil
+}
+
+// Drop is a dropped file, opened and read whole.
+type Drop struct {
+	Base     string
+	Data     []byte
+	UID, GID uint32
+	Modified time.Time
+}
+
+// Stem is the file's name without .json: the id of a job that names none.
+func (d Drop) Stem() string { return strings.TrimSuffix(d.Base, suffix) }
+
+// Adoption is what the reader of a drop decides.
+type Adoption struct {
+	Name     Name   // the job's name; its ID is wanted as it is if Reserved, else made unique by Adopt
+	Reserved bool   // the document names the id
+	Reject   string // a reason not to take it
+	// Unparsed says that the content is no document: somebody may not be done with it,
+	// so it is rejected only once it has been still. Incomplete says more: that it is
+	// the beginning of one.
+	Unparsed, Incomplete bool
+}
+
+// Adopted is what Adopt did with a drop.
+type Adopted struct {
+	Name     Name
+	Rejected string        // the reason
+	Again    time.Duration // look again after this time: somebody is writing it, or it is gone on (0)
+	Done     bool
+}
+
+// drops remembers since when a drop has looked the same, for file systems where
+// nobody can be asked who is writing.
+type drops struct {
+	mu   sync.Mutex
+	seen map[string]dropSeen
+}
+
+type dropSeen struct {
+	in info
+	at time.Time // this host's clock
+}
+
+func (d *drops) still(base string, in info, now time.Time) time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	old, ok := d.seen[base]
+	if !ok || !old.in.same(in) || old.in.size != in.size || !old.in.mtime.Equal(in.mtime) || !old.in.ctime.Equal(in.ctime) {
+		if d.seen == nil {
+			d.seen = map[string]dropSeen{}
+		}
+		d.seen[base] = dropSeen{in: in, at: now}
+		return 0
+	}
+	return now.Sub(old.at)
+}
+
+func (d *drops) forget(base string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.seen, base)
+}
+
+// Adopt makes a job of a dropped file, or sets it aside, or leaves it for later.
+// decide reads what it says. It is safe against any number of workers that try the
+// same file: one rename wins.
+func (s *Spool) Adopt(base string, decide func(Drop) Adoption) (Adopted, error) {
+	a, err := s.adopt(base, decide)
+	if errors.Is(err, fs.ErrNotExist) {
+		s.drops.forget(base)
+		return Adopted{}, nil // another worker's, or taken back
+	}
+	if err != nil {
+		return Adopted{}, fmt.Errorf("adopt %s/%s: %w", pendingDir, base, err)
+	}
+	if a.Done {
+		s.drops.forget(base)
+	}
+	return a, nil
+}
+
+func (s *Spool) adopt(base string, decide func(Drop) Adoption) (Adopted, error) {
+	rel := pendingDir + "/" + base
+	// The look comes before the open, so that a device's or a FIFO's open, which may
+	// have effects, is never called.
+	in, err := s.ops.look(s.abs(pendingDir), base)
+	if err != nil {
+		return Adopted{}, err
+	}
+	if !in.mode.IsRegular() {
+		return Adopted{}, nil // stays where it is; Check names it
+	}
+	f, err := s.ops.open(s.abs(rel))
+	if err != nil {
+		if isLink(err) {
+			return Adopted{}, nil
+		}
+		if errors.Is(err, fs.ErrPermission) {
+			return s.rejectDrop(rel, "it cannot be read: "+plainError(err))
+		}
+		return Adopted{}, err
+	}
+	defer f.Close() // gives the read lease back, after the rename
+	writing, sure := f.beingWritten()
+	if writing {
+		return Adopted{Again: s.again(base, in)}, nil
+	}
+	data, in, err := readAll(f, s.format.MaxJobBytes)
+	still := s.drops.still(base, in, s.ops.now())
+	if !sure && still < quietFor(s.network) {
+		return Adopted{Again: quietFor(s.network)}, nil
+	}
+	switch {
+	case errors.Is(err, ErrNotRegular):
+		return Adopted{}, nil
+	case errors.Is(err, ErrChanging) || err == nil && len(data) == 0:
+		return Adopted{Again: s.again(base, in)}, nil
+	case errors.Is(err, ErrTooLarge):
+		return s.rejectDrop(rel, plainError(err))
+	case err != nil:
+		return Adopted{}, err
+	}
+	ad := decide(Drop{Base: base, Data: data, UID: in.uid, GID: in.gid, Modified: in.mtime})
+	if ad.Reject != "" {
+		if wait := patience(ad, sure) - still; wait > 0 {
+			return Adopted{Again: wait}, nil
+		}
+		return s.rejectDrop(rel, ad.Reject)
+	}
+	// Not acknowledged to anyone, but it must not become an empty file under a job's
+	// name in a power cut.
+	if err := f.Sync(); err != nil {
+		return Adopted{}, err
+	}
+	return s.takeDrop(rel, ad)
+}
+
+// patience is how long a file must have been still before it is rejected.
+func patience(ad Adoption, sure bool) time.Duration {
+	switch {
+	case !ad.Unparsed:
+		return 0
+	case !sure:
+		return rejectUnsure
+	case ad.Incomplete:
+		return rejectAfter
+	default:
+		return quietLocal
+	}
+}
+
+// again is when to look at a file again that is being written: soon if it is new,
+// less and less often if it stays.
+func (s *Spool) again(base string, in info) time.Duration {
+	return min(max(s.drops.still(base, in, s.ops.now())/4, 100*time.Millisecond), 10*time.Second)
+}
+
+// takeDrop binds the id and renames the file to a job's name.
+func (s *Spool) takeDrop(rel string, ad Adoption) (Adopted, error) {
+	n := ad.Name
+	err := s.reserve(n.ID, rel)
+	for i := 2; errors.Is(err, ErrDuplicate) && !ad.Reserved && i < 10000; i++ {
+		n.ID = fmt.Sprintf("%s-%d", ad.Name.ID, i)
+		if ValidateID(n.ID) != nil {
+			n.ID = s.NewID()
+		}
+		err = s.reserve(n.ID, rel)
+	}
+	if errors.Is(err, ErrDuplicate) {
+		return s.rejectDrop(rel, fmt.Sprintf("duplicate id: the spool holds a job %q already", n.ID))
+	}
+	if err != nil {
+		return Adopted{}, err
+	}
+	to := s.pendingPath(n, s.Now())
+	if err := s.moveInto(rel, to); err != nil {
+		return Adopted{}, err
+	}
+	if path.Dir(to) != pendingDir {
+		return Adopted{Name: n, Done: true}, s.Sync(path.Dir(to), pendingDir)
+	}
+	return Adopted{Name: n, Done: true}, nil
+}
+
+func (s *Spool) rejectDrop(rel, reason string) (Adopted, error) {
+	return Adopted{Rejected: reason, Done: true}, s.setAside(rel, reason)
+}
+
+// plainError is the cause without the path, which the reader knows.
+func plainError(err error) string {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err.Error()
+	}
+	return err.Error()
+}

@@ -1,0 +1,233 @@
+package spool
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ops are the system calls that the protocol is made of. Tests replace them one
+// by one to order, count, fail and cut them; nothing else in this package touches
+// the disk.
+type ops struct {
+	now func() time.Time
+
+	create  func(path string, perm fs.FileMode) (file, error) // O_CREAT|O_EXCL|O_RDWR
+	open    func(path string) (file, error)                   // read only; never follows a link, never blocks on a FIFO
+	update  func(path string, perm fs.FileMode) (file, error) // O_RDWR, follows no link; makes the file if perm is not 0
+	link    func(old, new string) error
+	rename  func(old, new string) error
+	unlink  func(path string) error
+	mkdir   func(path string, perm fs.FileMode) error
+	rmdir   func(path string) error
+	names   func(dir string, visit func(name string) error) error // the directory is opened anew each time
+	look    func(dir, name string) (info, error)                  // fstatat in a directory opened anew: see move
+	syncDir func(dir string) error
+	syncFS  func(dir string) error
+}
+
+// file is an open file, as far as the protocol needs one.
+type file interface {
+	io.Reader
+	io.Writer
+	io.Closer
+	Sync() error
+	info() (info, error)
+	stamp(t time.Time) error         // sets the modification time to the caller's t
+	touch() error                    // sets the modification time to the file server's now
+	tryLock() (bool, error)          // flock(LOCK_EX|LOCK_NB): false where another holds it
+	lock() error                     // flock(LOCK_EX)
+	beingWritten() (yes, known bool) // whether anyone has it open for writing; known is false where the system cannot tell
+	os() *os.File                    // nil for a simulated file
+}
+
+// info is what fstat tells.
+type info struct {
+	dev, ino, nlink uint64
+	uid, gid        uint32
+	mode            fs.FileMode
+	size            int64
+	mtime, ctime    time.Time
+}
+
+func (i info) same(j info) bool { return i.dev == j.dev && i.ino == j.ino }
+
+// realOps are the system calls of this machine.
+func realOps() ops {
+	return ops{
+		now: time.Now,
+		create: func(path string, perm fs.FileMode) (file, error) {
+			return wrapFile(os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm))
+		},
+		open: func(path string) (file, error) {
+			return wrapFile(os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0))
+		},
+		update: func(path string, perm fs.FileMode) (file, error) {
+			flags := os.O_RDWR | unix.O_NOFOLLOW | unix.O_NONBLOCK
+			if perm != 0 {
+				flags |= os.O_CREATE
+			}
+			return wrapFile(os.OpenFile(path, flags, perm))
+		},
+		link:   func(old, new string) error { return retry(func() error { return os.Link(old, new) }) },
+		rename: func(old, new string) error { return retry(func() error { return unixRename(old, new) }) },
+		unlink: func(path string) error {
+			return retry(func() error { return pathError("unlink", path, unix.Unlink(path)) })
+		},
+		mkdir: func(path string, perm fs.FileMode) error { return retry(func() error { return os.Mkdir(path, perm) }) },
+		rmdir: func(path string) error {
+			return retry(func() error { return pathError("rmdir", path, unix.Rmdir(path)) })
+		},
+		names:   readNames,
+		look:    lookAnew,
+		syncDir: syncDirectory,
+		syncFS:  syncFileSystem,
+	}
+}
+
+// unixRename is rename(2) itself: os.Rename asks lstat first, which costs a call
+// and, on NFS, may cache that the target is not there.
+func unixRename(old, new string) error {
+	if err := unix.Renameat(unix.AT_FDCWD, old, unix.AT_FDCWD, new); err != nil {
+		return &os.LinkError{Op: "rename", Old: old, New: new, Err: err}
+	}
+	return nil
+}
+
+func pathError(op, path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &fs.PathError{Op: op, Path: path, Err: err}
+}
+
+// retry repeats a call that a signal interrupted. On a network file system the
+// interrupted call may have been executed: the caller's own check finds that.
+func retry(call func() error) error {
+	for {
+		if err := call(); !errors.Is(err, syscall.EINTR) {
+			return err
+		}
+	}
+}
+
+// readNames visits each entry of dir in the order of the file system. It opens
+// dir anew, because an NFS client answers a descriptor that it has kept from its
+// cache, up to 60 s old. The names come in portions, so that memory does not grow
+// with the directory.
+func readNames(dir string, visit func(string) error) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	for {
+		names, err := d.Readdirnames(4096)
+		for _, name := range names {
+			if err := visit(name); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func lookAnew(dir, name string) (info, error) {
+	d, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return info{}, pathError("open", dir, err)
+	}
+	defer unix.Close(d)
+	var st unix.Stat_t
+	if err := unix.Fstatat(d, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return info{}, pathError("stat", filepath.Join(dir, name), err)
+	}
+	return infoOf(&st), nil
+}
+
+func syncDirectory(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOTSUP) {
+		return err // EINVAL, ENOTSUP: a file system without such a thing, there is nothing to wait for
+	}
+	return nil
+}
+
+// osFile is a file of this machine.
+type osFile struct{ *os.File }
+
+func wrapFile(f *os.File, err error) (file, error) {
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+func (f osFile) os() *os.File { return f.File }
+
+func (f osFile) info() (info, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return info{}, pathError("stat", f.Name(), err)
+	}
+	return infoOf(&st), nil
+}
+
+func (f osFile) tryLock() (bool, error) {
+	err := retry(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) })
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return false, nil
+	}
+	return err == nil, pathError("flock", f.Name(), err)
+}
+
+func (f osFile) lock() error {
+	err := retry(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX) })
+	return pathError("flock", f.Name(), err)
+}
+
+// kind translates st_mode.
+func kind(mode uint32) fs.FileMode {
+	m := fs.FileMode(mode & 0o777)
+	switch mode & unix.S_IFMT {
+	case unix.S_IFREG:
+	case unix.S_IFDIR:
+		m |= fs.ModeDir
+	case unix.S_IFLNK:
+		m |= fs.ModeSymlink
+	case unix.S_IFIFO:
+		m |= fs.ModeNamedPipe
+	default:
+		m |= fs.ModeIrregular
+	}
+	return m
+}
+
+func isNotDir(err error) bool { return errors.Is(err, unix.ENOTDIR) }
+
+func isStale(err error) bool { return errors.Is(err, unix.ESTALE) }
+
+func isNoSpace(err error) bool { return errors.Is(err, unix.ENOSPC) }
+
+func geteuid() int { return os.Geteuid() }
+
+func isNotEmpty(err error) bool {
+	return errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EEXIST) || errors.Is(err, unix.EBUSY)
+}
+
+func isLink(err error) bool { return errors.Is(err, unix.ELOOP) || errors.Is(err, unix.EMLINK) }

@@ -1,0 +1,265 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+)
+
+// Item is a job to put.
+type Item struct {
+	Name     Name
+	Data     []byte
+	Reserved bool // its id was chosen by a person and is to be unique; NewID's need no check
+}
+
+// Errors of Put.
+var (
+	ErrDuplicate = errors.New("duplicate id")
+	// ErrUncertain says that the job is in the spool but perhaps not on the disk
+	// yet: a power cut might still take it. Putting it again could make it run twice.
+	ErrUncertain = errors.New("not known to be durable")
+)
+
+// Put puts a job into the spool; when it returns nil, the job survives a power
+// cut. The error wraps ErrDuplicate if the id is taken; after ErrUncertain the job
+// is there; after any other error it is not. Concurrent calls share fsyncs.
+func (s *Spool) Put(it Item) error {
+	p, err := s.stage(it, true)
+	if err == nil {
+		err = p.publish()
+	}
+	if err == nil {
+		err = p.settleSync()
+	}
+	if err != nil {
+		return fmt.Errorf("put job %q: %w", it.Name.ID, err)
+	}
+	return nil
+}
+
+// syncFSFrom is the size of a batch from which on one syncfs, which flushes
+// everybody's data, costs less than an fsync for each file.
+const syncFSFrom = 16
+
+// PutBatch puts many jobs at the price of a few fsyncs; errs[i] is what Put would
+// have returned for items[i].
+func (s *Spool) PutBatch(items []Item) (errs []error) {
+	errs = make([]error, len(items))
+	puts := make([]*put, len(items))
+	batch := len(items) >= syncFSFrom
+	for i, it := range items {
+		puts[i], errs[i] = s.stage(it, !batch)
+	}
+	if batch {
+		if err := s.ops.syncFS(s.abs(tmpDir)); err != nil {
+			s.syncEach(puts, errs)
+		}
+	}
+	dirty := map[string]error{}
+	for i, p := range puts {
+		if errs[i] == nil {
+			errs[i] = p.publish()
+		}
+		if errs[i] == nil {
+			for _, d := range p.dirs {
+				dirty[d] = nil
+			}
+		}
+	}
+	for d := range dirty {
+		dirty[d] = s.Sync(d)
+	}
+	for i, p := range puts {
+		if errs[i] == nil {
+			errs[i] = uncertain(p.firstError(dirty))
+		}
+		if errs[i] != nil {
+			errs[i] = fmt.Errorf("put job %q: %w", items[i].Name.ID, errs[i])
+		}
+	}
+	return errs
+}
+
+// syncEach stands in where there is no syncfs. After one that failed, nothing is
+// known of any file, and a file must not be synced twice: all are given up.
+func (s *Spool) syncEach(puts []*put, errs []error) {
+	for i, p := range puts {
+		if errs[i] != nil {
+			continue
+		}
+		if err := p.rewrite(); err != nil {
+			errs[i] = err
+		}
+	}
+}
+
+// put is one job on its way into the spool.
+type put struct {
+	s        *Spool
+	it       Item
+	tmp      string   // where it is written
+	dst      string   // where it goes
+	dirs     []string // to be synced before it is acknowledged
+	reserved bool
+}
+
+// stage writes the job's file below tmp/, durably if sync is set.
+func (s *Spool) stage(it Item, sync bool) (*put, error) {
+	if err := ValidateID(it.Name.ID); err != nil {
+		return nil, err
+	}
+	if int64(len(it.Data)) > s.format.MaxJobBytes {
+		return nil, fmt.Errorf("%w: it has %d bytes, %d is the limit", ErrTooLarge, len(it.Data), s.format.MaxJobBytes)
+	}
+	p := &put{s: s, it: it}
+	return p, p.write(sync)
+}
+
+func (p *put) write(sync bool) error {
+	s := p.s
+	p.tmp = tmpDir + "/" + s.writer + "-" + strconv.FormatUint(s.seq.next(), 36) + "!" + s.file(p.it.Name)
+	before := s.tick()
+	f, err := s.ops.create(s.abs(p.tmp), s.FilePerm())
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(p.it.Data)
+	if err == nil && !s.network {
+		err = f.stamp(before) // the order of jobs that are due at once: see Ready
+	}
+	if err == nil && sync {
+		err = f.Sync()
+	}
+	if err == nil && s.network {
+		var in info
+		if in, err = f.info(); err == nil {
+			s.observe(in.mtime, before, s.Now())
+		}
+	}
+	// NFS reports at close what it could not write.
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return errors.Join(err, s.ops.unlink(s.abs(p.tmp)))
+	}
+	return nil
+}
+
+// rewrite puts a fresh, synced file in the place of one of which nothing is known.
+func (p *put) rewrite() error {
+	old := p.tmp
+	if err := p.write(true); err != nil {
+		return errors.Join(err, p.s.ops.unlink(p.s.abs(old)))
+	}
+	return p.s.ops.unlink(p.s.abs(old))
+}
+
+// publish makes the job visible.
+func (p *put) publish() error {
+	s := p.s
+	if p.it.Reserved {
+		if err := s.reserve(p.it.Name.ID, p.tmp); err != nil {
+			return errors.Join(err, s.ops.unlink(s.abs(p.tmp)))
+		}
+		p.reserved = true
+		p.dirs = append(p.dirs, path.Dir(s.idPath(p.it.Name.ID)))
+	}
+	p.dst = s.pendingPath(p.it.Name, s.Now())
+	if err := s.moveInto(p.tmp, p.dst); err != nil {
+		// The link goes first: a reservation whose tmp file is there is rolled forward
+		// by Sweep, one without is stale.
+		if p.reserved {
+			err = errors.Join(err, s.ops.unlink(s.abs(s.idPath(p.it.Name.ID))))
+		}
+		return errors.Join(err, s.ops.unlink(s.abs(p.tmp)))
+	}
+	p.dirs = append(p.dirs, path.Dir(p.dst))
+	return nil
+}
+
+func (p *put) settleSync() error { return uncertain(p.s.Sync(p.dirs...)) }
+
+func (p *put) firstError(dirty map[string]error) error {
+	for _, d := range p.dirs {
+		if err := dirty[d]; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func uncertain(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", ErrUncertain, err)
+}
+
+// move renames and clears up a doubtful answer: a network file system may have done
+// it although it says that it has not. Then my own destination is there, which
+// nobody else makes. The look opens the directory anew, because a plain stat may be
+// answered from a stale cache.
+func (s *Spool) move(from, to string) error {
+	err := s.ops.rename(s.abs(from), s.abs(to))
+	if err != nil && s.network {
+		if _, lookErr := s.ops.look(s.abs(path.Dir(to)), path.Base(to)); lookErr == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// moveInto is move into a directory that may not be there: done/DAY/HOUR,
+// pending/later/HOUR. Directories that empty are removed again at any time.
+func (s *Spool) moveInto(from, to string) error {
+	dir := path.Dir(to)
+	if strings.Count(dir, "/") > 0 {
+		if _, known := s.hours.Load(dir); !known {
+			if err := s.mkdirs(dir); err != nil {
+				return err
+			}
+		}
+	}
+	err := s.move(from, to)
+	if !errors.Is(err, fs.ErrNotExist) || strings.Count(dir, "/") == 0 {
+		return err
+	}
+	// Either the source is gone or the directory is. Making the directory again
+	// answers that at the next try.
+	if mkErr := s.mkdirs(dir); mkErr != nil {
+		return mkErr
+	}
+	return s.move(from, to)
+}
+
+// mkdirs makes a directory two or three levels below the spool and its parents,
+// durably: what is synced into a directory that is itself not on the disk is lost.
+func (s *Spool) mkdirs(dir string) error {
+	for i := strings.IndexByte(dir, '/'); ; {
+		next := strings.IndexByte(dir[i+1:], '/')
+		part := dir
+		if next >= 0 {
+			part = dir[:i+1+next]
+		}
+		err := s.ops.mkdir(s.abs(part), s.dirPerm())
+		if err == nil {
+			err = s.Sync(path.Dir(part))
+		} else if errors.Is(err, fs.ErrExist) {
+			err = nil
+		}
+		if err != nil {
+			return fmt.Errorf("make directory %s: %w", part, err)
+		}
+		if next < 0 {
+			break
+		}
+		i += 1 + next
+	}
+	s.hours.Store(dir, true)
+	return nil
+}

@@ -1,0 +1,115 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"time"
+)
+
+// recentHours is how many hours of done/ can be involved in a job that a power cut
+// left under two names: file systems commit every 5 to 30 s.
+const recentHours = 2
+
+// Recover clears up after a power cut, once a boot: btrfs can leave a job under its
+// old and its new name. Only a local file system needs it, and the first worker
+// after a boot calls it. It returns the names that it removed.
+func (s *Spool) Recover() (removed []Entry, err error) {
+	if s.network || s.host.BootID == "" {
+		return nil, nil
+	}
+	mark := bootedDir + "/" + s.host.BootID
+	if _, err := s.ops.look(s.abs(bootedDir), s.host.BootID); err == nil {
+		return nil, nil
+	}
+	unlock, err := s.lock()
+	if err != nil {
+		return nil, fmt.Errorf("recover: %w", err)
+	}
+	defer unlock()
+	removed, err = s.Resolve()
+	if err != nil {
+		return removed, err
+	}
+	// The mark of this boot replaces those of earlier ones.
+	_ = s.ops.names(s.abs(bootedDir), func(base string) error {
+		return s.ops.unlink(s.abs(bootedDir + "/" + base))
+	})
+	f, err := s.ops.update(s.abs(mark), s.FilePerm())
+	if err != nil {
+		return removed, fmt.Errorf("recover: %w", err)
+	}
+	return removed, f.Close()
+}
+
+// Resolve finds jobs that are under two names and removes all but the latest. They
+// are removed, not renamed: rename(2) of one link of a file onto another does
+// nothing. Names of different files are left alone, because then two jobs share an
+// id and a person must decide.
+func (s *Spool) Resolve() (removed []Entry, err error) {
+	byID := map[string][]Entry{}
+	limit := s.Now().Add(-recentHours * time.Hour)
+	err = s.Each(func(e Entry) error {
+		if e.State == Done && e.Due.Before(limit) {
+			return nil
+		}
+		byID[e.Name.ID] = append(byID[e.Name.ID], e)
+		return nil
+	}, Pending, Processing, Dead, Done)
+	if err != nil {
+		return nil, fmt.Errorf("resolve duplicates: %w", err)
+	}
+	for _, entries := range byID {
+		got, err := s.resolve(entries)
+		removed = append(removed, got...)
+		if err != nil {
+			return removed, fmt.Errorf("resolve duplicates: %w", err)
+		}
+	}
+	return removed, nil
+}
+
+func (s *Spool) resolve(entries []Entry) (removed []Entry, err error) {
+	if len(entries) < 2 {
+		return nil, nil
+	}
+	keep := entries[0]
+	for _, e := range entries[1:] {
+		if later(e, keep) {
+			keep = e
+		}
+	}
+	kept, err := s.ops.look(s.abs(path.Dir(keep.Path)), path.Base(keep.Path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // it has moved on: what was seen was no duplicate
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		in, err := s.ops.look(s.abs(path.Dir(e.Path)), path.Base(e.Path))
+		if e.Path == keep.Path || err != nil || !in.same(kept) {
+			continue
+		}
+		if err := s.ops.unlink(s.abs(e.Path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return removed, err
+		}
+		removed = append(removed, e)
+	}
+	return removed, nil
+}
+
+// later reports whether a is further on in a job's life than b.
+func later(a, b Entry) bool {
+	if a.Attempt != b.Attempt {
+		return a.Attempt > b.Attempt
+	}
+	if a.State != b.State {
+		return stateRank[a.State] > stateRank[b.State]
+	}
+	// A dead letter that was given a fresh budget, an interrupted job.
+	return a.Allowed > b.Allowed
+}
+
+var stateRank = map[State]int{Pending: 0, Processing: 1, Dead: 2, Done: 3}

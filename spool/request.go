@@ -1,0 +1,50 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+)
+
+// Request is what can be asked of a worker: a directory below ctl/, in which a file
+// named after the worker is the request. Anyone who may write there can make it,
+// with touch(1) too, from any host.
+type Request string
+
+// The requests.
+const (
+	Drain     Request = "drain"     // finish the current jobs, then exit
+	Interrupt Request = "interrupt" // give the current jobs back and exit
+)
+
+func (r Request) path(wid string) string { return ctlDir + "/" + string(r) + "/" + wid }
+
+// Ask makes a request. Asking twice is asking once.
+func (s *Spool) Ask(r Request, wid string) error {
+	if _, _, ok := parseWID(wid); !ok {
+		return fmt.Errorf("ask worker %q to %s: not a worker's name", wid, r)
+	}
+	f, err := s.ops.update(s.abs(r.path(wid)), s.FilePerm())
+	if err != nil {
+		return fmt.Errorf("ask worker %s to %s: %w", wid, r, err)
+	}
+	return f.Close()
+}
+
+// Asked reports whether the request stands.
+func (s *Spool) Asked(r Request, wid string) (bool, error) {
+	_, err := s.ops.look(s.abs(ctlDir+"/"+string(r)), wid)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Withdraw takes a request back.
+func (s *Spool) Withdraw(r Request, wid string) error {
+	err := s.ops.unlink(s.abs(r.path(wid)))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("withdraw the request to %s of worker %s: %w", r, wid, err)
+	}
+	return nil
+}

@@ -1,0 +1,136 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+)
+
+// reserve binds id to the file at from by a hard link, which has one winner. A
+// binding holds while the spool holds the job: it outlives the job only until
+// somebody wants the id or Sweep passes.
+func (s *Spool) reserve(id, from string) error {
+	ref := s.idPath(id)
+	if _, known := s.hours.Load(path.Dir(ref)); !known {
+		if err := s.mkdirs(path.Dir(ref)); err != nil {
+			return err
+		}
+	}
+	// Twice, because between a look at a stale binding and its removal the world moves.
+	for range 3 {
+		err := s.ops.link(s.abs(from), s.abs(ref))
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, fs.ErrNotExist):
+			if err := s.mkdirs(path.Dir(ref)); err != nil {
+				return err
+			}
+			continue
+		case !errors.Is(err, fs.ErrExist) && !s.network:
+			return err
+		}
+		held, lookErr := s.ops.look(s.abs(path.Dir(ref)), path.Base(ref))
+		if errors.Is(lookErr, fs.ErrNotExist) {
+			continue
+		}
+		if lookErr != nil {
+			return lookErr
+		}
+		mine, mineErr := s.ops.look(s.abs(path.Dir(from)), path.Base(from))
+		if mineErr != nil {
+			return mineErr
+		}
+		if mine.same(held) {
+			return nil // my own link, whose reply was lost
+		}
+		stale, staleErr := s.freeIfStale(id, held)
+		if staleErr != nil {
+			return staleErr
+		}
+		if !stale {
+			return ErrDuplicate
+		}
+	}
+	return ErrDuplicate
+}
+
+// freeIfStale removes the binding of id to held if the spool does not hold that job
+// any more. All removals of bindings happen under the spool's lock: otherwise two
+// could take the same binding for stale, and one remove what the other's successor
+// has just made.
+func (s *Spool) freeIfStale(id string, held info) (bool, error) {
+	if held.nlink > 1 {
+		// Another name exists; if a person moved it out of the spool, it is not the
+		// spool's any more. This look costs a listing, but only a duplicate pays it.
+		found, err := s.holds(id, held)
+		if err != nil || found {
+			return false, err
+		}
+	}
+	unlock, err := s.lock()
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	ref := s.idPath(id)
+	now, err := s.ops.look(s.abs(path.Dir(ref)), path.Base(ref))
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if !now.same(held) || now.nlink > held.nlink {
+		return true, nil // someone else's by now: the next link will tell
+	}
+	err = s.ops.unlink(s.abs(ref))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return err == nil, err
+}
+
+// holds reports whether a job with this id is in any state, or the file itself on
+// its way in. A single look that does not see it proves nothing, because it may be
+// moving: it is looked for twice, in the order in which jobs move.
+func (s *Spool) holds(id string, held info) (bool, error) {
+	for range 2 {
+		found := false
+		err := s.walkTmp(func(rel, _ string, n Name) error {
+			if n.ID == id {
+				in, err := s.ops.look(s.abs(tmpDir), path.Base(rel))
+				found = found || err == nil && in.same(held)
+			}
+			return nil
+		})
+		if err == nil && !found {
+			err = s.Each(func(e Entry) error {
+				if e.Name.ID == id {
+					found = true
+					return errStop
+				}
+				return nil
+			}, Pending, Processing, Done, Dead)
+		}
+		if err != nil && !errors.Is(err, errStop) || found {
+			return found, ignoreStop(err)
+		}
+	}
+	return false, nil
+}
+
+// lock takes the spool's lock. It orders rare repairs among the processes that can
+// see each other's locks; no transition of a job depends on it.
+func (s *Spool) lock() (unlock func(), err error) {
+	f, err := s.ops.update(s.abs(lockFile), s.FilePerm())
+	if err != nil {
+		return nil, fmt.Errorf("lock the spool: %w", err)
+	}
+	if err := f.lock(); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock the spool: %w", err)
+	}
+	return func() { f.Close() }, nil
+}

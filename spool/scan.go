@@ -1,0 +1,214 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+)
+
+// Entry is a job as a scan saw it. A scan is no snapshot: a job that moves while
+// it runs can be seen at two places or at none (see FORMAT.md, "Reading").
+type Entry struct {
+	Name
+	State  State
+	Worker string // whose claim it is, in processing
+	Path   string // relative to the spool
+}
+
+var errStop = errors.New("stop")
+
+// Stop makes Each end without an error when the visitor returns it.
+var Stop = errStop
+
+func ignoreStop(err error) error {
+	if errors.Is(err, errStop) {
+		return nil
+	}
+	return err
+}
+
+// Each visits the jobs in the given states, in the order in which jobs move.
+// Within done/ the newest hour comes first. Files whose names it does not know are
+// passed over; Check names them.
+func (s *Spool) Each(visit func(Entry) error, states ...State) error {
+	for _, st := range states {
+		err := s.walk(st, func(f Found) error {
+			if f.Err != nil {
+				return nil
+			}
+			return visit(f.Entry)
+		})
+		if errors.Is(err, errStop) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("scan %s: %w", st, err)
+		}
+	}
+	return nil
+}
+
+// Found is an entry of a state's directory, whatever it is.
+type Found struct {
+	Entry
+	Base string // the file's name
+	Err  error  // why its name is not a job's
+}
+
+func (s *Spool) walk(st State, visit func(Found) error) error {
+	switch st {
+	case Pending:
+		return s.walkPending(visit)
+	case Processing:
+		return s.walkEach(workDir, func(worker string) error {
+			return s.walkDir(Processing, workDir+"/"+worker, worker, visit)
+		})
+	case Done:
+		return s.walkDone(visit)
+	default:
+		return s.walkDir(st, string(st), "", visit)
+	}
+}
+
+func (s *Spool) walkPending(visit func(Found) error) error {
+	if err := s.walkDir(Pending, pendingDir, "", visit); err != nil {
+		return err
+	}
+	return s.walkEach(laterDir, func(hour string) error {
+		return s.walkDir(Pending, laterDir+"/"+hour, "", visit)
+	})
+}
+
+func (s *Spool) walkDone(visit func(Found) error) error {
+	days, err := s.sortedNames(doneDir)
+	if err != nil {
+		return err
+	}
+	for _, day := range days {
+		hours, err := s.sortedNames(doneDir + "/" + day)
+		if notDir(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		for _, hour := range hours {
+			if err := s.walkDir(Done, doneDir+"/"+day+"/"+hour, "", visit); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// sortedNames lists a small directory, greatest name first.
+func (s *Spool) sortedNames(dir string) (names []string, err error) {
+	err = s.ops.names(s.abs(dir), func(name string) error {
+		names = append(names, name)
+		return nil
+	})
+	slices.SortFunc(names, func(a, b string) int { return strings.Compare(b, a) })
+	return names, err
+}
+
+// walkEach visits the entries of a directory of directories.
+func (s *Spool) walkEach(dir string, visit func(name string) error) error {
+	names, err := s.sortedNames(dir)
+	if err != nil {
+		return err
+	}
+	slices.Reverse(names)
+	for _, name := range names {
+		if strings.HasPrefix(name, ".") {
+			continue
+		}
+		if err := visit(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// walkDir visits the files of one directory. One that is gone, or no directory, is
+// empty: it was removed meanwhile, or does not belong here.
+func (s *Spool) walkDir(st State, dir, worker string, visit func(Found) error) error {
+	err := s.ops.names(s.abs(dir), func(base string) error {
+		if st == Pending && base == "later" || strings.HasPrefix(base, ".nfs") {
+			return nil
+		}
+		f := Found{Base: base, Entry: Entry{State: st, Worker: worker, Path: dir + "/" + base}}
+		f.Name, f.Err = ParseName(base)
+		return visit(f)
+	})
+	if dir != string(st) && notDir(err) {
+		return nil
+	}
+	return err
+}
+
+func notDir(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || isNotDir(err)
+}
+
+// walkTmp visits the files in tmp/ that are jobs on their way in.
+func (s *Spool) walkTmp(visit func(rel, writer string, n Name) error) error {
+	return s.ops.names(s.abs(tmpDir), func(base string) error {
+		writer, canonical, ok := strings.Cut(base, "!")
+		if !ok {
+			return nil
+		}
+		n, err := ParseName(canonical)
+		if err != nil {
+			return nil
+		}
+		return visit(tmpDir+"/"+base, writer, n)
+	})
+}
+
+// Find looks for the jobs with this id: none, one, or, after a crash or a copy made
+// by hand, more. The search of done/ makes it as dear as a listing of the spool.
+func (s *Spool) Find(id string) (found []Entry, err error) {
+	for range 2 {
+		err = s.Each(func(e Entry) error {
+			if e.Name.ID == id {
+				found = append(found, e)
+			}
+			return nil
+		}, Pending, Processing, Dead)
+		if err != nil || len(found) > 0 {
+			return latest(found), err
+		}
+		err = s.Each(func(e Entry) error {
+			if e.Name.ID == id {
+				found = append(found, e)
+				return errStop
+			}
+			return nil
+		}, Done)
+		if err != nil || len(found) > 0 {
+			return found, err
+		}
+	}
+	return nil, nil
+}
+
+// latest drops what a scan saw of a job before it moved on: of one id the entries
+// with the most attempts are the present.
+func latest(entries []Entry) []Entry {
+	top := 0
+	for _, e := range entries {
+		top = max(top, e.Attempt)
+	}
+	return slices.DeleteFunc(entries, func(e Entry) bool { return e.Attempt < top })
+}
+
+// Read returns the content of a job's file.
+func (s *Spool) Read(e Entry) ([]byte, error) { return s.readFile(e.Path, s.format.MaxJobBytes) }
+
+// ReadChosen returns the content of the job that holds a chosen id, wherever it is,
+// without a search. The error wraps fs.ErrNotExist if the id is not reserved.
+func (s *Spool) ReadChosen(id string) ([]byte, error) {
+	return s.readFile(s.idPath(id), s.format.MaxJobBytes)
+}

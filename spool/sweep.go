@@ -1,0 +1,121 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+	"time"
+)
+
+// How old a file in tmp/ must be before Sweep asks whether its writer is dead, and
+// from when on it does not ask: the writer may be on another host.
+const (
+	tmpGrace = time.Hour
+	tmpLimit = 24 * time.Hour
+)
+
+// Sweep clears what dead processes left half-done: files in tmp/ are rolled forward
+// if their id is bound already, else removed. age is how old they must be; 0 stands
+// for the default. It returns the jobs that it rolled forward.
+func (s *Spool) Sweep(age time.Duration) (forward []Entry, err error) {
+	if age == 0 {
+		age = tmpGrace
+	}
+	var names []string
+	for _, dir := range []string{tmpDir, workersDir} {
+		if err := s.ops.names(s.abs(dir), func(base string) error {
+			if dir == tmpDir || strings.HasPrefix(base, ".") {
+				names = append(names, dir+"/"+base)
+			}
+			return nil
+		}); err != nil {
+			return nil, fmt.Errorf("sweep %s: %w", dir, err)
+		}
+	}
+	for _, rel := range names {
+		e, err := s.sweepFile(rel, age)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return forward, fmt.Errorf("sweep %s: %w", rel, err)
+		}
+		if e != nil {
+			forward = append(forward, *e)
+		}
+	}
+	return forward, nil
+}
+
+func (s *Spool) sweepFile(rel string, age time.Duration) (*Entry, error) {
+	in, err := s.ops.look(s.abs(path.Dir(rel)), path.Base(rel))
+	if err != nil || !in.mode.IsRegular() {
+		return nil, err
+	}
+	// ctime, because mtime is what the writer set.
+	old := s.Now().Sub(in.ctime)
+	writer, canonical, isJob := strings.Cut(path.Base(rel), "!")
+	writer, _, _ = cutLast(strings.TrimPrefix(writer, "."), "-")
+	if old < age || old < tmpLimit && s.running(writer) {
+		return nil, nil
+	}
+	n, nameErr := ParseName(canonical)
+	if !isJob || nameErr != nil || in.nlink < 2 || path.Dir(rel) != tmpDir {
+		return nil, s.ops.unlink(s.abs(rel))
+	}
+	ref, err := s.ops.look(s.abs(path.Dir(s.idPath(n.ID))), path.Base(s.idPath(n.ID)))
+	if err != nil || !ref.same(in) {
+		return nil, s.ops.unlink(s.abs(rel))
+	}
+	// Its writer had written all of it and bound the id: it was a step from being
+	// acknowledged. Running it is what its user asked for.
+	e := Entry{Name: n, State: Pending, Path: s.pendingPath(n, s.Now())}
+	if err := s.moveInto(rel, e.Path); err != nil {
+		return nil, err
+	}
+	return &e, s.Sync(path.Dir(e.Path))
+}
+
+// running reports whether the process that a writer's or worker's name tells of may
+// still live. Of another host's nothing is known.
+func (s *Spool) running(wid string) bool {
+	host, pid, ok := parseWID(wid)
+	if !ok {
+		return false
+	}
+	return host != s.host.Name || startTime(pid) != ""
+}
+
+// SweepIDs frees the ids of jobs that are gone: moved away or deleted by hand. It
+// looks at every binding, so it is for once in a while.
+func (s *Spool) SweepIDs() (freed int, err error) {
+	err = s.walkEach(idsDir, func(xx string) error {
+		dir := idsDir + "/" + xx
+		var ids []string
+		if err := s.ops.names(s.abs(dir), func(base string) error {
+			if id, err := unescapeID(strings.TrimSuffix(base, suffix)); err == nil {
+				ids = append(ids, id)
+			}
+			return nil
+		}); err != nil && !notDir(err) {
+			return err
+		}
+		for _, id := range ids {
+			in, err := s.ops.look(s.abs(dir), path.Base(s.idPath(id)))
+			if err != nil || in.nlink > 1 {
+				continue
+			}
+			gone, err := s.freeIfStale(id, in)
+			if err != nil {
+				return err
+			}
+			if gone {
+				freed++
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return freed, fmt.Errorf("sweep ids: %w", err)
+	}
+	return freed, nil
+}

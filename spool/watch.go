@@ -1,0 +1,134 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// maxHints is how many names a Watch keeps between two calls of Take; with more, a
+// scan is cheaper.
+const maxHints = 1024
+
+// Watch tells that something may have changed in pending/ or ctl/. It is a hint:
+// the scan is the truth. Events of other hosts do not reach it.
+type Watch struct {
+	// C receives when there is something to take. One receive may stand for many
+	// changes.
+	C <-chan struct{}
+
+	wake chan struct{}
+	w    *fsnotify.Watcher
+	done chan struct{}
+
+	mu    sync.Mutex
+	hints Hints
+	seen  map[string]struct{}
+}
+
+// Hints are what has happened since the last Take.
+type Hints struct {
+	Names  []string // names in pending/ that came or changed
+	Rescan bool     // there was more than could be kept
+	Asked  bool     // something changed in ctl/
+	Broken error    // the watch has ended: poll, or watch anew
+}
+
+// Watch begins to watch. The error is no reason to stop: the system's limits on
+// watches are low (fs.inotify.max_user_instances is 128), and polling works too.
+func (s *Spool) Watch() (*Watch, error) {
+	w, err := fsnotify.NewBufferedWatcher(64)
+	if err != nil {
+		return nil, fmt.Errorf("watch the spool: %w", err)
+	}
+	for _, d := range []string{pendingDir, ctlDir + "/" + string(Drain), ctlDir + "/" + string(Interrupt)} {
+		if err := w.Add(s.abs(d)); err != nil {
+			w.Close()
+			return nil, fmt.Errorf("watch %s: %w", d, err)
+		}
+	}
+	wake := make(chan struct{}, 1)
+	x := &Watch{C: wake, wake: wake, w: w, done: make(chan struct{}), seen: map[string]struct{}{}}
+	go x.run(s.abs(pendingDir))
+	return x, nil
+}
+
+func (x *Watch) run(pending string) {
+	defer close(x.done)
+	for {
+		select {
+		case ev, ok := <-x.w.Events:
+			if !ok {
+				return
+			}
+			x.event(pending, ev)
+		case err, ok := <-x.w.Errors:
+			if !ok {
+				return
+			}
+			x.note(func(h *Hints) {
+				h.Rescan = true
+				if !errors.Is(err, fsnotify.ErrEventOverflow) {
+					h.Broken = err
+				}
+			})
+		}
+	}
+}
+
+func (x *Watch) event(pending string, ev fsnotify.Event) {
+	if ev.Name == pending && ev.Has(fsnotify.Remove|fsnotify.Rename) {
+		x.note(func(h *Hints) { h.Rescan, h.Broken = true, errors.New("pending/ was moved or removed") })
+		return
+	}
+	if filepath.Dir(ev.Name) != pending {
+		x.note(func(h *Hints) { h.Asked = true })
+		return
+	}
+	// A name that leaves is no news to a queue that finds out when it claims.
+	if !ev.Has(fsnotify.Create | fsnotify.Write | fsnotify.Chmod) {
+		return
+	}
+	base := filepath.Base(ev.Name)
+	x.note(func(h *Hints) {
+		if _, known := x.seen[base]; known || h.Rescan {
+			return
+		}
+		if len(h.Names) >= maxHints {
+			h.Rescan = true
+			return
+		}
+		x.seen[base] = struct{}{}
+		h.Names = append(h.Names, base)
+	})
+}
+
+func (x *Watch) note(change func(*Hints)) {
+	x.mu.Lock()
+	change(&x.hints)
+	x.mu.Unlock()
+	select {
+	case x.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Take returns what has happened and forgets it.
+func (x *Watch) Take() Hints {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	h := x.hints
+	x.hints = Hints{}
+	clear(x.seen)
+	return h
+}
+
+// Close ends the watch.
+func (x *Watch) Close() error {
+	err := x.w.Close()
+	<-x.done
+	return err
+}
