@@ -10,8 +10,6 @@ import (
 	"github.com/queuectl/queuectl/spool"
 )
 
-func ptr[T any](v T) *T { return &v }
-
 func wantFieldError(t *testing.T, err error, field, problem string) {
 	t.Helper()
 	var got *FieldError

@@ -132,7 +132,7 @@ func (s *Spool) adopt(base string, decide func(Drop) Adoption) (Adopted, error) 
 	}
 	f, err := s.ops.open(s.abs(rel))
 	if err != nil {
-		if isLink(err) {
+		if IsLink(err) {
 			return Adopted{}, nil
 		}
 		if errors.Is(err, fs.ErrPermission) {

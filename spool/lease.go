@@ -161,6 +161,9 @@ func (l *Lease) fail() error {
 	return fmt.Errorf("worker %s: its lease: %w", l.Worker(), ErrLost)
 }
 
+// Lost reports whether another worker has taken this one for dead.
+func (l *Lease) Lost() bool { return l.lost.Load() }
+
 // Claims lists what lies in this worker's directory. One that the worker does not
 // run is a claim whose reply was lost: Adopt makes it a Claim.
 func (l *Lease) Claims() (names []Name, err error) {

@@ -173,7 +173,7 @@ func (n *Name) parseOutcome(s string) error {
 	}
 	n.Outcome = part[0]
 	for i, d := range []*time.Duration{&n.Wait, &n.Run} {
-		ms, err := number(part[i+1][1:], 0, maxMillis)
+		ms, err := millis(part[i+1][1:])
 		if err != nil {
 			return fmt.Errorf("the outcome's times: %w", err)
 		}
@@ -198,6 +198,14 @@ func isWord(s string) bool {
 		}
 	}
 	return s != "" && len(s) <= 16
+}
+
+func millis(s string) (int64, error) {
+	v, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || strconv.FormatInt(v, 10) != s || v < 0 || v > maxMillis {
+		return 0, fmt.Errorf("%q is not a number of milliseconds", s)
+	}
+	return v, nil
 }
 
 // number parses a decimal number in its one canonical spelling.

@@ -23,7 +23,7 @@ const (
 // use "/"; abs makes them absolute.
 const (
 	formatFile  = "queuectl.json"
-	configFile  = "config.json"
+	configFile  = ConfigFile
 	lockFile    = ".lock"
 	tmpDir      = "tmp"
 	pendingDir  = string(Pending)
@@ -134,6 +134,15 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	}
 	return s[:i], s[i+len(sep):], true
 }
+
+// ConfigFile is the name of the spool's settings.
+const ConfigFile = "config.json"
+
+// WorkerPath is the path of a worker's registry entry, relative to the spool.
+func WorkerPath(wid string) string { return workerPath(wid) }
+
+// DropPath is the path of a dropped file, relative to the spool.
+func DropPath(base string) string { return pendingDir + "/" + base }
 
 // ConfigPath is the path of the settings of the spool in dir.
 func ConfigPath(dir string) string { return path.Join(dir, configFile) }

@@ -1,0 +1,217 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/queuectl/queuectl/fsq"
+)
+
+func newDLQ(a *app) *command {
+	return &command{
+		name:  "dlq",
+		args:  "COMMAND",
+		short: "List, retry and remove dead letters",
+		long: `Dead letters are jobs that have used up their retries, and files dropped into the
+spool that are no jobs (rejected).`,
+		examples: []example{
+			{"What died, and why", "queuectl dlq list"},
+			{"Give all of it another try", "queuectl dlq retry --all"},
+		},
+		sub: []*command{newDLQList(a), newDLQAct(a, retryAction), newDLQAct(a, removeAction)},
+	}
+}
+
+func newDLQList(a *app) *command {
+	var limit int
+	c := &command{
+		name:  "list",
+		short: "List dead jobs and rejected files",
+		also:  []string{"failed", "dead"},
+		examples: []example{
+			{"What died, and why", "queuectl dlq list"},
+			{"The ids of dead jobs that timed out", `queuectl dlq list --json | jq -r '.jobs[] | select(.outcome == "timeout").id'`},
+		},
+		flags: newFlagSet(),
+		run:   func(ctx context.Context, _ []string) error { return a.dlqList(ctx, limit) },
+	}
+	intFlag(c.flags, &limit, "limit", listLimit, 0, "at most so many jobs; 0: all")
+	return c
+}
+
+type deadLetters struct {
+	Jobs     []fsq.JobInfo  `json:"jobs"`
+	Rejected []fsq.Rejected `json:"rejected"`
+}
+
+func (a *app) dlqList(ctx context.Context, limit int) error {
+	q, err := a.orEmpty()
+	if err != nil {
+		return err
+	}
+	d := deadLetters{Jobs: []fsq.JobInfo{}, Rejected: []fsq.Rejected{}}
+	more := false
+	if q != nil {
+		ask := limit
+		if ask > 0 {
+			ask++ // one more, to know whether there are more
+		}
+		jobs, rejected, err := q.DeadLetters(ctx, ask)
+		if err != nil {
+			return err
+		}
+		if more = limit > 0 && len(jobs) > limit; more {
+			jobs = jobs[:limit]
+		}
+		d.Jobs, d.Rejected = append(d.Jobs, jobs...), append(d.Rejected, rejected...)
+	}
+	if a.json {
+		err = a.out.json(d)
+	} else {
+		a.printDeadLetters(d)
+		if q != nil && len(d.Jobs)+len(d.Rejected) == 0 {
+			a.note("no dead letters")
+		}
+	}
+	if more {
+		a.note("there are more than %s; --limit 0 lists all", plural(limit, "dead job"))
+	}
+	return err
+}
+
+func (a *app) printDeadLetters(d deadLetters) {
+	now := a.now()
+	t := &table{
+		head:  []string{"ID", ">TRIES", "DIED", "ERROR", "COMMAND"},
+		limit: map[int]int{0: idWidth, 3: detailWidth},
+	}
+	for _, j := range d.Jobs {
+		t.add(cell{clean(j.ID), bold}, cell{text: attemptsOf(j)}, cell{text: whenOf(j, now)},
+			cell{detailOf(j), red}, cell{text: commandOf(j)})
+	}
+	t.write(a.out)
+	if len(d.Jobs) > 0 && len(d.Rejected) > 0 {
+		a.out.printf("\n")
+	}
+	t = &table{head: []string{"REJECTED FILE", ">BYTES", "WHEN", "REASON"}}
+	for _, r := range d.Rejected {
+		t.add(cell{clean(r.Name), bold}, cell{text: fmt.Sprint(r.Size)}, cell{text: relative(r.At, now)}, cell{clean(r.Reason), red})
+	}
+	t.write(a.out)
+}
+
+// dlqAction is what can be done with a dead letter.
+type dlqAction struct {
+	name, done, summary string
+	short, long         string
+	also                []string
+	examples            []example
+	do                  func(ctx context.Context, q *fsq.Queue, id string) error
+}
+
+var retryAction = dlqAction{
+	name: "retry", done: "retried", summary: "back in the queue",
+	short: "Put dead letters back into the queue",
+	long: `A dead job gets all its retries again and keeps everything else. A rejected file is
+looked at again as if it had just been dropped.`,
+	also: []string{"requeue"},
+	examples: []example{
+		{"Retry two jobs", "queuectl dlq retry job-3 job-7"},
+		{"Retry everything", "queuectl dlq retry --all"},
+		{"Retry a rejected file that was mended", "queuectl dlq retry 20261123T084718123Z.nightly.json"},
+	},
+	do: func(ctx context.Context, q *fsq.Queue, id string) error { return q.RetryDead(ctx, id) },
+}
+
+var removeAction = dlqAction{
+	name: "remove", done: "removed", summary: "removed",
+	short: "Remove dead letters for good",
+	also:  []string{"rm", "delete"},
+	examples: []example{
+		{"Remove a dead job", "queuectl dlq remove job-3"},
+		{"Remove all dead jobs and rejected files", "queuectl dlq remove --all"},
+	},
+	do: func(ctx context.Context, q *fsq.Queue, id string) error { return q.RemoveDead(ctx, id) },
+}
+
+func newDLQAct(a *app, act dlqAction) *command {
+	var all bool
+	c := &command{
+		name:     act.name,
+		args:     "ID…|--all",
+		most:     anyNumber,
+		short:    act.short,
+		long:     act.long,
+		also:     act.also,
+		examples: act.examples,
+		exits: []exitStatus{
+			{exitNotFound, "no such job or rejected file; the others were " + act.done},
+			{exitConflict, "the job is not dead; the others were " + act.done},
+		},
+		flags: newFlagSet(),
+	}
+	c.run = func(ctx context.Context, ids []string) error {
+		switch {
+		case all && len(ids) > 0:
+			return usagef("give ids or --all, not both")
+		case !all && len(ids) == 0:
+			return &usageError{c.path + " needs ids, or --all", "queuectl dlq list shows the ids"}
+		}
+		return a.dlqAct(ctx, act, all, ids)
+	}
+	boolFlag(c.flags, &all, "all", "all dead jobs and rejected files")
+	return c
+}
+
+type actResult struct {
+	ID     string  `json:"id"`
+	Result string  `json:"result"`
+	Error  *string `json:"error"`
+}
+
+func (a *app) dlqAct(ctx context.Context, act dlqAction, all bool, ids []string) error {
+	q, err := a.existing()
+	if err != nil {
+		return err
+	}
+	if all {
+		jobs, rejected, err := q.DeadLetters(ctx, 0)
+		if err != nil {
+			return err
+		}
+		for _, j := range jobs {
+			ids = append(ids, j.ID)
+		}
+		for _, r := range rejected {
+			ids = append(ids, r.Name)
+		}
+	}
+	var failures failures
+	done := 0
+	for _, id := range ids {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		result := actResult{ID: id, Result: act.done}
+		if err := act.do(ctx, q, id); err != nil {
+			failures.add(a, err)
+			text := err.Error()
+			result.Result, result.Error = "failed", &text
+		} else {
+			done++
+		}
+		switch {
+		case a.json:
+			err = a.out.jsonLine(result)
+		case result.Error == nil:
+			a.out.printf("%s\n", clean(id))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if a.err.terminal() || done == 0 && len(ids) == 0 {
+		a.note("%s %s", plural(done, "dead letter"), act.summary)
+	}
+	return failures.err()
+}

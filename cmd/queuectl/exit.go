@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+
+	"github.com/queuectl/queuectl/fsq"
+)
+
+// Exit statuses. They are part of the interface: scripts branch on them.
+const (
+	exitOK        = 0
+	exitFailed    = 1   // it failed, or the answer is no
+	exitUsage     = 2   // wrong usage or input; nothing was done
+	exitNotFound  = 3   // no such job, worker or spool
+	exitConflict  = 4   // a duplicate, or the wrong state
+	exitTemporary = 75  // may work later: EX_TEMPFAIL of sysexits
+	exitSignal    = 128 // plus the signal's number
+)
+
+type exitStatus struct {
+	code int
+	when string
+}
+
+// everyExit is what every command can end with.
+var everyExit = []exitStatus{
+	{exitOK, "done"},
+	{exitFailed, "it failed"},
+	{exitUsage, "wrong usage or input, nothing was done"},
+	{exitTemporary, "it may work later: the disk is full, the file system is away"},
+}
+
+// usageError is a mistake on the command line.
+type usageError struct{ problem, hint string }
+
+func (e *usageError) Error() string { return e.problem }
+
+func usagef(format string, args ...any) error {
+	return &usageError{problem: fmt.Sprintf(format, args...)}
+}
+
+// hinted is an error together with what to do about it.
+type hinted struct {
+	error
+	hint string
+}
+
+func (e *hinted) Unwrap() error { return e.error }
+
+// noSpool says that there is no spool where one was asked about.
+type noSpool struct{ dir string }
+
+func (e *noSpool) Error() string { return "there is no spool at " + clean(e.dir) }
+
+// reported ends a command whose errors have been said already.
+type reported struct{ code int }
+
+func (e *reported) Error() string { return fmt.Sprintf("exit status %d", e.code) }
+
+// signalled ends a command that a signal has stopped.
+type signalled struct{ signal syscall.Signal }
+
+func (e *signalled) Error() string { return "stopped by " + e.signal.String() }
+
+// exitCode is the exit status that err leads to.
+func exitCode(err error) int {
+	var (
+		usage    *usageError
+		field    *fsq.FieldError
+		key      *fsq.UnknownKeyError
+		state    *fsq.UnknownStateError
+		missing  *noSpool
+		said     *reported
+		signal   *signalled
+		causedBy = func(targets ...error) bool {
+			for _, t := range targets {
+				if errors.Is(err, t) {
+					return true
+				}
+			}
+			return false
+		}
+	)
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &said):
+		return said.code
+	case errors.As(err, &signal):
+		return exitSignal + int(signal.signal)
+	case causedBy(syscall.EPIPE):
+		return exitSignal + int(syscall.SIGPIPE)
+	case errors.As(err, &usage), errors.As(err, &field), errors.As(err, &key), errors.As(err, &state):
+		return exitUsage
+	case causedBy(fsq.ErrNotFound, fsq.ErrNotSpool), errors.As(err, &missing):
+		return exitNotFound
+	case causedBy(fsq.ErrDuplicate, fsq.ErrState):
+		return exitConflict
+	case causedBy(syscall.ENOSPC, syscall.EDQUOT, syscall.EAGAIN, syscall.ESTALE, syscall.ETIMEDOUT,
+		syscall.EMFILE, syscall.ENFILE, syscall.EINTR, context.DeadlineExceeded):
+		return exitTemporary
+	}
+	return exitFailed
+}
+
+// silent reports whether err goes without words: they were said, or nobody is
+// there to read them.
+func silent(err error) bool {
+	var (
+		said   *reported
+		signal *signalled
+	)
+	return err == nil || errors.As(err, &said) || errors.As(err, &signal) || errors.Is(err, syscall.EPIPE)
+}
+
+// hintFor is what to do about err, or "".
+func hintFor(err error) string {
+	var (
+		usage   *usageError
+		with    *hinted
+		missing *noSpool
+	)
+	switch {
+	case errors.As(err, &with):
+		return with.hint
+	case errors.As(err, &usage):
+		return usage.hint
+	case errors.As(err, &missing):
+		return "queuectl enqueue makes it on first use; --spool or QUEUECTL_SPOOL names another"
+	case errors.Is(err, fsq.ErrNotSpool):
+		return "--spool names the spool's own directory; an empty or new one becomes a spool"
+	case errors.Is(err, fsq.ErrVersion):
+		return "a newer queuectl made this spool; use that one"
+	case errors.Is(err, fs.ErrPermission):
+		return "the spool belongs to its user, or to the group of queuectl init --group; --spool names another"
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return "make room on the spool's file system (queuectl prune removes finished jobs) and try again"
+	}
+	return ""
+}

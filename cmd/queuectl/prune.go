@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/queuectl/queuectl/fsq"
+)
+
+type pruneOptions struct {
+	done, dead *time.Duration
+	dryRun     bool
+}
+
+func newPrune(a *app) *command {
+	var o pruneOptions
+	c := &command{
+		name:  "prune",
+		short: "Remove jobs that ended long ago, with their output",
+		long: `Without --done-older and --dead-older the settings retention-done and retention-dead
+decide, by which workers prune, too. By default everything is kept.`,
+		also: []string{"clean", "clear", "purge", "gc"},
+		examples: []example{
+			{"Forget what was done a week ago or earlier", "queuectl prune --done-older 7d"},
+			{"What would go", "queuectl prune --done-older 7d --dead-older 30d --dry-run"},
+		},
+		settings: []string{"retention-done", "retention-dead"},
+		flags:    newFlagSet(),
+		run:      func(ctx context.Context, _ []string) error { return a.prune(ctx, o) },
+	}
+	durationFlag(c.flags, &o.done, "done-older", "remove done jobs that ended so long ago or earlier")
+	durationFlag(c.flags, &o.dead, "dead-older", "remove dead jobs that ended so long ago or earlier")
+	boolFlag(c.flags, &o.dryRun, "dry-run", "only say what would be removed")
+	return c
+}
+
+func (a *app) prune(ctx context.Context, o pruneOptions) error {
+	q, err := a.orEmpty()
+	if err != nil {
+		return err
+	}
+	r := fsq.PruneResult{DryRun: o.dryRun}
+	if q != nil {
+		r, err = q.Prune(ctx, fsq.PruneOptions{DoneOlder: o.done, DeadOlder: o.dead, DryRun: o.dryRun})
+	}
+	switch {
+	case errors.Is(err, fsq.ErrNoRetention):
+		return &usageError{
+			problem: "nothing says how old jobs must be to be removed",
+			hint:    "--done-older 7d does for once; queuectl config set retention-done 7d lets the workers do it, too",
+		}
+	case err != nil:
+		return err
+	}
+	if a.json {
+		return a.out.json(r)
+	}
+	verb := "removed"
+	if o.dryRun {
+		verb = "would remove"
+	}
+	a.out.printf("%s %s and %s\n", verb, plural(r.Done, "done job"), plural(r.Dead, "dead job"))
+	return nil
+}

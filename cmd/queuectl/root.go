@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/peterbourgon/ff/v3"
+
+	"github.com/queuectl/queuectl/fsq"
+)
+
+// app is what the commands share.
+type app struct {
+	in       io.Reader
+	inTerm   bool
+	out, err *output
+	now      func() time.Time
+	second   <-chan os.Signal
+
+	spool    string
+	json     bool
+	color    string
+	settings *settings
+}
+
+// run is queuectl from its arguments to its exit status.
+func run(ctx context.Context, e environment) int {
+	a := &app{
+		in:       e.stdin,
+		inTerm:   e.stdinTerm,
+		out:      &output{w: e.stdout, width: e.outWidth},
+		err:      &output{w: e.stderr, width: e.errWidth},
+		now:      e.now,
+		second:   e.second,
+		settings: newSettings(),
+	}
+	err := a.dispatch(ctx, newRoot(a), e.args)
+	if stopped := (*signalled)(nil); errors.Is(err, context.Canceled) && errors.As(context.Cause(ctx), &stopped) {
+		err = stopped
+	}
+	if err == nil && a.out.err != nil {
+		err = fmt.Errorf("writing to stdout: %w", a.out.err)
+	}
+	a.report(err)
+	return exitCode(err)
+}
+
+func (a *app) dispatch(ctx context.Context, root *command, args []string) error {
+	l, err := parseLine(root, a.settings.flags, args)
+	switch {
+	case err != nil:
+		return err
+	case l.help:
+		a.out.printf("%s", a.help(l.cmd, root))
+		return nil
+	case l.version:
+		return a.version()
+	}
+	if err := l.cmd.checkArgs(l.args); err != nil {
+		return err
+	}
+	tree := root.ffcli(ff.WithEnvVarPrefix(envPrefix))
+	if err := tree.Parse(l.argv()); err != nil {
+		return badFlag(err, l, root)
+	}
+	a.out.color = useColor(a.color, a.out.terminal(), os.Getenv)
+	a.err.color = useColor(a.color, a.err.terminal(), os.Getenv)
+	if a.spool == "" {
+		if a.spool, err = defaultSpool(os.Geteuid(), os.Getenv); err != nil {
+			return err
+		}
+	}
+	if a.spool, err = filepath.Abs(a.spool); err != nil {
+		return fmt.Errorf("finding the spool: %w", err)
+	}
+	config := fsq.ConfigPath(a.spool)
+	if l.cmd.ignoreConfig {
+		config = ""
+	}
+	if err := a.settings.parse(l.settings, config); err != nil {
+		return err
+	}
+	return tree.Run(ctx)
+}
+
+// badFlag names the flag or environment variable whose value was refused.
+func badFlag(err error, l line, root *command) error {
+	if name, why := refusal(l.cmd.flags); why != nil && l.cmd != root {
+		return usagef("--%s: %v", name, why)
+	}
+	name, why := refusal(root.flags)
+	if why == nil {
+		return &usageError{problem: err.Error()}
+	}
+	for _, g := range l.global {
+		if f, _, _ := splitFlag(g); f.name == name {
+			return usagef("--%s: %v", name, why)
+		}
+	}
+	return usagef("%s: %v", envName(name), why)
+}
+
+func newRoot(a *app) *command {
+	root := &command{
+		name:  "queuectl",
+		args:  "COMMAND",
+		short: "Run commands from a job queue that is a directory",
+		long: `Jobs are files in a spool. Any number of workers, also on several hosts, take them
+from there, run them, retry what fails, and keep what became of them.
+
+Without a command queuectl shows the status.`,
+		examples: []example{
+			{"Queue a command and run it", `queuectl enqueue '{"command":"echo hello"}'` + "\n" + `queuectl worker start`},
+			{"See what became of it", "queuectl list"},
+			{"Use a spool of your own", "queuectl --spool ./spool status"},
+		},
+		flags: newFlagSet(),
+		sub: []*command{
+			newEnqueue(a), newWorker(a), newStatus(a), newList(a), newShow(a), newLogs(a), newStats(a),
+			newDLQ(a), newConfig(a), newPrune(a), newCheck(a), newInit(a), newVersion(a),
+		},
+		run: func(ctx context.Context, _ []string) error { return a.overview(ctx) },
+	}
+	stringFlag(root.flags, &a.spool, "spool", "DIR", "the spool (default /var/spool/queuectl for root, else $XDG_STATE_HOME/queuectl or ~/.local/state/queuectl)")
+	boolFlag(root.flags, &a.json, "json", "print JSON on stdout")
+	choiceFlag(root.flags, &a.color, "color", "auto", []string{"auto", "always", "never"}, "when to use colours")
+	return root.link("")
+}
+
+// defaultSpool is where the spool is when nobody says: where a system service
+// looks for root, else where a user's state belongs (XDG Base Directory, which
+// ignores a relative path).
+func defaultSpool(uid int, getenv func(string) string) (string, error) {
+	if uid == 0 {
+		return "/var/spool/queuectl", nil
+	}
+	if state := getenv("XDG_STATE_HOME"); filepath.IsAbs(state) {
+		return filepath.Join(state, "queuectl"), nil
+	}
+	if home := getenv("HOME"); home != "" {
+		return filepath.Join(home, ".local", "state", "queuectl"), nil
+	}
+	return "", &usageError{
+		problem: "there is no home directory to keep a spool in",
+		hint:    "--spool DIR or QUEUECTL_SPOOL names one",
+	}
+}
+
+// open opens the spool and makes it if it is not there.
+func (a *app) open() (*fsq.Queue, error) { return fsq.Open(a.spool, a.settings.cfg) }
+
+// existing opens the spool if it is there; else the error is a noSpool.
+func (a *app) existing() (*fsq.Queue, error) {
+	q, err := fsq.OpenExisting(a.spool, a.settings.cfg)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &noSpool{a.spool}
+	}
+	return q, err
+}
+
+// orEmpty opens the spool for a command to which no spool is an empty one: the
+// queue is nil then, and a hint says why.
+func (a *app) orEmpty() (*fsq.Queue, error) {
+	q, err := a.existing()
+	if missing := (*noSpool)(nil); errors.As(err, &missing) {
+		a.hint("%s yet; queuectl enqueue makes it", missing)
+		return nil, nil
+	}
+	return q, err
+}

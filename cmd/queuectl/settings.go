@@ -1,0 +1,185 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/peterbourgon/ff/v3"
+
+	"github.com/queuectl/queuectl/fsq"
+)
+
+const envPrefix = "QUEUECTL"
+
+// settings are the flags that have an environment variable and, --count apart, a
+// key in the spool's config.json. Every command knows all of them, whichever it
+// takes as flags: a library call may need any.
+type settings struct {
+	flags *flag.FlagSet
+	cfg   fsq.Config
+	count int
+
+	args     []string        // as given, for whom the flags are handed on to
+	explicit map[string]bool // given as a flag
+	inFile   map[string]bool // set in config.json
+}
+
+func newSettings() *settings {
+	s := &settings{
+		flags:    newFlagSet(),
+		cfg:      fsq.DefaultConfig(),
+		explicit: make(map[string]bool),
+		inFile:   make(map[string]bool),
+	}
+	for _, def := range fsq.Settings() {
+		s.flags.Var(&value{
+			text:   def.Default,
+			arg:    argOf(def.Key),
+			isBool: def.Default == "false",
+			set:    func(v string) error { return s.set(def.Key, v) },
+		}, def.Key, def.Help)
+	}
+	intFlag(s.flags, &s.count, "count", 1, 1, "how many jobs run at the same time")
+	return s
+}
+
+// argOf names the value of a setting, by what the setting takes.
+func argOf(key string) string {
+	var c fsq.Config
+	switch {
+	case c.Set(key, "5h") == nil:
+		return "DURATION"
+	case c.Set(key, "5MiB") == nil:
+		return "SIZE"
+	}
+	return "N"
+}
+
+func (s *settings) set(key, v string) error {
+	err := s.cfg.Set(key, v)
+	if field := (*fsq.FieldError)(nil); errors.As(err, &field) {
+		return errors.New(field.Problem)
+	}
+	return err
+}
+
+// parse reads args, then the environment, then the spool's config.json if
+// configPath is not empty; the first one that knows a setting decides.
+func (s *settings) parse(args []string, configPath string) error {
+	s.args = args
+	for _, a := range args {
+		if f, _, ok := splitFlag(a); ok {
+			s.explicit[f.name] = true
+		}
+	}
+	options := []ff.Option{ff.WithEnvVarPrefix(envPrefix)}
+	if configPath != "" && exists(configPath) {
+		options = append(options, ff.WithConfigFile(configPath), ff.WithConfigFileParser(s.parseFile))
+	}
+	err := ff.Parse(s.flags, args, options...)
+	if err == nil {
+		return nil
+	}
+	if name, why := refusal(s.flags); why != nil {
+		return s.refused(name, why)
+	}
+	return badConfig(configPath, err)
+}
+
+// parseFile is ff's parser of config.json. It is stricter than ff's own: only
+// settings may be in the file, each once and of its type.
+func (s *settings) parseFile(r io.Reader, set func(name, value string) error) error {
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	values, err := fsq.ParseConfig(data)
+	if err != nil {
+		return err
+	}
+	for _, key := range sortedKeys(values) {
+		s.inFile[key] = true
+		if err := set(key, values[key]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refused says where a bad value came from: the command line, else the environment.
+func (s *settings) refused(name string, why error) error {
+	if s.explicit[name] {
+		return usagef("--%s: %v", name, why)
+	}
+	return usagef("%s: %v", envName(name), why)
+}
+
+// badConfig says what is wrong with config.json, and what mends it.
+func badConfig(path string, err error) error {
+	var (
+		field *fsq.FieldError
+		key   *fsq.UnknownKeyError
+		hint  = "it must be one JSON object of settings: mend it, or remove it for the defaults"
+	)
+	switch {
+	case errors.As(err, &key):
+		hint = fmt.Sprintf("queuectl config unset %s removes it", shellQuote(key.Key))
+	case errors.As(err, &field) && field.Field != "":
+		hint = fmt.Sprintf("queuectl config set %s VALUE mends it", field.Field)
+	}
+	return &hinted{fmt.Errorf("reading %s: %w", path, err), hint}
+}
+
+// origin is where the value of a setting comes from.
+func (s *settings) origin(key string) string {
+	switch {
+	case s.explicit[key]:
+		return "flag"
+	case os.Getenv(envName(key)) != "":
+		return "env"
+	case s.inFile[key]:
+		return "spool"
+	}
+	return "default"
+}
+
+// personal reports whether whoever typed the command chose the value of key, and
+// not the spool for everybody.
+func (s *settings) personal(key string) bool {
+	o := s.origin(key)
+	return o == "flag" || o == "env"
+}
+
+func envName(name string) string {
+	return envPrefix + "_" + strings.ReplaceAll(strings.ToUpper(name), "-", "_")
+}
+
+func settingKeys() []string {
+	var keys []string
+	for _, s := range fsq.Settings() {
+		keys = append(keys, s.Key)
+	}
+	return keys
+}
+
+func isSetting(key string) bool {
+	for _, s := range fsq.Settings() {
+		if s.Key == key {
+			return true
+		}
+	}
+	return false
+}
+
+// exists is false only for what is certainly not there; for everything else the
+// error of opening it is the better message.
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR)
+}

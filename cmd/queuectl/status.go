@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/queuectl/queuectl/fsq"
+)
+
+func newStatus(a *app) *command {
+	return &command{
+		name:  "status",
+		short: "Count the jobs in each state, and the workers",
+		also:  []string{"st", "summary"},
+		examples: []example{
+			{"The state of the queue", "queuectl status"},
+			{"How long the oldest due job has waited", "queuectl status --json | jq .oldest_due_seconds"},
+		},
+		run: func(ctx context.Context, _ []string) error { return a.status(ctx) },
+	}
+}
+
+// overview is queuectl without a command: the status, and what one can do next.
+func (a *app) overview(ctx context.Context) error {
+	if err := a.status(ctx); err != nil || a.json {
+		return err
+	}
+	a.hint("queuectl enqueue '{\"command\":\"echo hello\"}' adds a job, queuectl worker start runs the jobs, queuectl help says more")
+	return nil
+}
+
+func (a *app) status(ctx context.Context) error {
+	q, err := a.orEmpty()
+	if err != nil {
+		return err
+	}
+	s := fsq.Status{Spool: a.spool}
+	if q != nil {
+		if s, err = q.Status(ctx); err != nil {
+			return err
+		}
+	}
+	if s.Workers == nil {
+		s.Workers = []fsq.WorkerInfo{}
+	}
+	if a.json {
+		return a.out.json(s)
+	}
+	a.printStatus(s)
+	if s.OldestDueSeconds != nil && alive(s.Workers) == 0 {
+		a.hint("jobs are due and no worker is running; queuectl worker start runs them")
+	}
+	return nil
+}
+
+func (a *app) printStatus(s fsq.Status) {
+	var oldest, next string
+	if s.OldestDueSeconds != nil {
+		oldest = "the oldest is due since " + span(seconds(*s.OldestDueSeconds))
+	}
+	if s.NextDueAt != nil {
+		next = "the next one " + relative(*s.NextDueAt, a.now())
+	}
+	nextRetry := ""
+	if s.Scheduled == 0 {
+		next, nextRetry = "", next
+	}
+	rows := []struct {
+		name   string
+		count  int
+		style  style
+		remark string
+		always bool
+	}{
+		{"pending", s.Pending, plain, oldest, true},
+		{"scheduled", s.Scheduled, plain, next, true},
+		{"retrying", s.Retrying, yellow, nextRetry, true},
+		{"processing", s.Processing, cyan, "", true},
+		{"done", s.Done, green, "", true},
+		{"dead", s.Dead, red, "queuectl dlq list shows them", true},
+		{"rejected", s.Rejected, red, "files that are no jobs; queuectl dlq list says why", false},
+		{"dropped", s.Dropped, plain, "files that no worker has looked at yet", false},
+		{"workers", alive(s.Workers), plain, workersRemark(s.Workers), true},
+	}
+	a.out.printf("%s\n", a.out.paint(bold, clean(s.Spool)))
+	for _, r := range rows {
+		if r.count == 0 && !r.always {
+			continue
+		}
+		count, remark := fmt.Sprintf("%7d", r.count), r.remark
+		if r.count > 0 {
+			count = a.out.paint(r.style, count)
+		} else if r.name != "workers" {
+			remark = ""
+		}
+		line := fmt.Sprintf("  %-10s %s  %s", r.name, count, a.out.paint(dim, remark))
+		a.out.printf("%s\n", strings.TrimRight(line, " "))
+	}
+}
+
+func workersRemark(ws []fsq.WorkerInfo) string {
+	slots, busy, stopping, lost := 0, 0, 0, 0
+	for _, w := range ws {
+		switch w.State {
+		case "lost":
+			lost++
+			continue
+		case "stopping":
+			stopping++
+		}
+		slots += w.Slots
+		busy += w.Busy
+	}
+	var parts []string
+	if slots > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %s busy", busy, plural(slots, "slot")))
+	}
+	if stopping > 0 {
+		parts = append(parts, fmt.Sprintf("%d stopping", stopping))
+	}
+	if lost > 0 {
+		parts = append(parts, fmt.Sprintf("%d lost", lost))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// alive counts the workers that take jobs or finish some.
+func alive(ws []fsq.WorkerInfo) int {
+	n := 0
+	for _, w := range ws {
+		if w.State != "lost" {
+			n++
+		}
+	}
+	return n
+}

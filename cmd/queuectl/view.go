@@ -1,0 +1,101 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/queuectl/queuectl/fsq"
+)
+
+// What a job looks like to a person; list, show and dlq share it.
+
+var stateStyle = map[fsq.State]style{
+	"processing": cyan,
+	"retrying":   yellow,
+	"scheduled":  dim,
+	"done":       green,
+	"dead":       red,
+}
+
+// commandOf is "-" for a file that is no job.
+func commandOf(j fsq.JobInfo) string {
+	if j.Command == nil {
+		return "-"
+	}
+	return clean(j.Command.String())
+}
+
+func attemptsOf(j fsq.JobInfo) string { return fmt.Sprintf("%d/%d", j.Attempts, j.MaxAttempts) }
+
+// whenOf is the time that matters most in the job's state.
+func whenOf(j fsq.JobInfo, now time.Time) string {
+	switch {
+	case j.Dropped:
+		return "dropped"
+	case j.State == "processing" && j.StartedAt != nil:
+		return "for " + span(now.Sub(*j.StartedAt).Truncate(time.Second))
+	case (j.State == "done" || j.State == "dead") && j.EndedAt != nil:
+		return relative(*j.EndedAt, now)
+	case j.State == "pending" && j.DueAt != nil:
+		return "due " + relative(*j.DueAt, now)
+	case j.DueAt != nil:
+		return relative(*j.DueAt, now)
+	}
+	return "-"
+}
+
+// detailOf is the worker that has the job, or what went wrong the last time.
+func detailOf(j fsq.JobInfo) string {
+	switch {
+	case j.State == "processing" && j.Worker != "":
+		return clean(j.Worker)
+	case j.State != "done" && j.Error != "":
+		return clean(j.Error)
+	case j.State != "done" && j.Outcome != "":
+		return clean(j.Outcome)
+	}
+	return "-"
+}
+
+// Widths beyond which a terminal shows the beginning only: an id and an error that
+// leave room for the command in 80 columns.
+const (
+	idWidth     = 28
+	detailWidth = 32
+)
+
+func jobTable(jobs []fsq.JobInfo, now time.Time) *table {
+	t := &table{
+		head:  []string{"ID", "STATE", ">PRIO", ">TRIES", "WHEN", "DETAIL", "COMMAND"},
+		limit: map[int]int{0: idWidth, 5: detailWidth},
+	}
+	for _, j := range jobs {
+		t.add(
+			cell{clean(j.ID), bold},
+			cell{string(j.State), stateStyle[j.State]},
+			cell{text: fmt.Sprint(j.Priority)},
+			cell{text: attemptsOf(j)},
+			cell{text: whenOf(j, now)},
+			cell{detailOf(j), plain},
+			cell{text: commandOf(j)},
+		)
+	}
+	return t
+}
+
+// facts is a block of aligned names and values.
+type facts [][2]string
+
+func (f *facts) add(name, format string, args ...any) {
+	*f = append(*f, [2]string{name, fmt.Sprintf(format, args...)})
+}
+
+func (f facts) write(o *output, indent string) {
+	w := 0
+	for _, row := range f {
+		w = max(w, len(row[0]))
+	}
+	for _, row := range f {
+		o.printf("%s%s  %s\n", indent, o.paint(dim, fmt.Sprintf("%-*s", w, row[0])), row[1])
+	}
+}

@@ -1,0 +1,143 @@
+package fsq
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/queuectl/queuectl/spool"
+)
+
+// adopter makes jobs of dropped files, beside the worker's loop: one of them may
+// have to be waited for.
+type adopter struct {
+	w     *Worker
+	drops *mailbox[string]
+	found *mailbox[spool.Name]
+}
+
+func newAdopter(w *Worker) *adopter {
+	return &adopter{w: w, drops: newMailbox[string](), found: newMailbox[spool.Name]()}
+}
+
+// offer names files that may be drops.
+func (a *adopter) offer(bases ...string) {
+	if len(bases) > 0 {
+		a.drops.put(bases...)
+	}
+}
+
+func (a *adopter) run(ctx context.Context) {
+	waiting := map[string]time.Time{}
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.drops.C:
+			for _, base := range a.drops.take() {
+				waiting[base] = time.Time{}
+			}
+		case <-timer.C:
+		}
+		next := time.Now().Add(time.Hour)
+		for base, at := range waiting {
+			if ctx.Err() != nil {
+				return
+			}
+			if time.Now().Before(at) {
+				next = earlier(next, at)
+				continue
+			}
+			if pause := a.try(base); pause > 0 {
+				waiting[base] = time.Now().Add(pause)
+				next = earlier(next, waiting[base])
+			} else {
+				delete(waiting, base)
+			}
+		}
+		timer.Reset(time.Until(next))
+	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// try adopts one file and returns when to try again; 0 for never.
+func (a *adopter) try(base string) time.Duration {
+	got, err := a.w.q.s.Adopt(base, a.w.q.adoption)
+	switch {
+	case err != nil:
+		a.w.problem(err)
+		return time.Minute
+	case !got.Done:
+		return got.Again
+	case got.Rejected != "":
+		a.w.emit(Event{Kind: EventRejected, JobID: base, Error: got.Rejected})
+	default:
+		a.w.emit(Event{Kind: EventAdopted, JobID: got.Name.ID, Command: base})
+		a.found.put(got.Name)
+	}
+	return 0
+}
+
+// adoption decides what becomes of a dropped file.
+func (q *Queue) adoption(d spool.Drop) spool.Adoption {
+	if !q.s.Trusted(d.UID, d.GID, q.cfg.TrustGroup) {
+		return spool.Adoption{Reject: fmt.Sprintf("it belongs to user %d: a worker runs only its own user's jobs and root's", d.UID)}
+	}
+	if whole, incomplete, err := wholeObject(d.Data); !whole {
+		return spool.Adoption{Reject: err.Error(), Unparsed: true, Incomplete: incomplete}
+	}
+	j, err := ParseJob(d.Data, time.Now())
+	if err != nil {
+		return spool.Adoption{Reject: err.Error()}
+	}
+	reserved := j.ID != ""
+	if !reserved {
+		j.ID = q.dropID(d.Stem())
+	}
+	return spool.Adoption{Name: q.name(j, q.s.Now()), Reserved: reserved}
+}
+
+// dropID is the id of a job that names none: its file's name, as far as that can be
+// an id.
+func (q *Queue) dropID(stem string) string {
+	id := strings.TrimLeft(strings.ToValidUTF8(stem, "_"), ".-")
+	if spool.ValidateID(id) != nil {
+		return q.s.NewID()
+	}
+	return id
+}
+
+// wholeObject reports whether data is one JSON object and nothing else; incomplete,
+// that it is the beginning of one. No proper prefix of a JSON object is a JSON
+// object, so whoever writes from front to back is done when it is whole.
+func wholeObject(data []byte) (whole, incomplete bool, err error) {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	var doc json.RawMessage
+	if err := dec.Decode(&doc); err != nil {
+		incomplete := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+		if incomplete {
+			err = errors.New("it ends too early")
+		}
+		return false, incomplete, fmt.Errorf("not a JSON object: %w", err)
+	}
+	if len(doc) == 0 || doc[0] != '{' {
+		return false, false, errors.New("not a JSON object")
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return false, false, errors.New("not one JSON object: something follows it")
+	}
+	return true, false, nil
+}

@@ -1,0 +1,156 @@
+package fsq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+// Exit codes of a command that never ran, as every shell gives them.
+const (
+	codeNotFound  = 127
+	codeCannotRun = 126
+)
+
+// lockFD is the descriptor at which a job inherits its worker's registry
+// lock. Shell scripts can name only 3 to 9, so none of them writes into the
+// registry or closes the lock by chance; shells that save descriptors above
+// that look for a free one.
+const lockFD = 20
+
+// A StartError says why a job's command could not be started. Nothing of it
+// ran. Code is 127 if the program was not found and 126 for everything else.
+type StartError struct {
+	Code int
+	Err  error
+}
+
+func (e *StartError) Error() string { return e.Err.Error() }
+
+func (e *StartError) Unwrap() error { return e.Err }
+
+// CommandHandler runs a job's command as a process group of its own, with the
+// run's output files as its standard output and error. It is safe for
+// concurrent use.
+type CommandHandler struct{}
+
+// Handle runs r.Job.Command and returns when it has ended: nil for exit
+// status 0, an *ExitError for any other end, a *StartError if it could not be
+// started. What a command that ended by itself left in the background goes on
+// undisturbed.
+//
+// When ctx is done first, the whole process group gets SIGTERM, and SIGKILL
+// after r.KillGrace, or SIGKILL at once if the cause is ErrLost. Handle then
+// returns when the group is gone, with an error that wraps both the cause and
+// the command's *ExitError (of code 0 if it chose to exit so).
+func (CommandHandler) Handle(ctx context.Context, r *Run) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	p, err := startCommand(r)
+	if err != nil {
+		return err
+	}
+	r.guard.add(p.pid)
+	if r.started != nil {
+		r.started(p.pid)
+	}
+	select {
+	case <-p.exited:
+	case <-ctx.Done():
+	}
+	if p.hasExited() {
+		// In this order, because once the leader is reaped its number may
+		// become somebody else's, and the guard would kill that.
+		r.guard.remove(p.pid)
+		return p.reap()
+	}
+	cause := context.Cause(ctx)
+	grace := r.KillGrace
+	if errors.Is(cause, ErrLost) {
+		grace = 0
+	}
+	if err := p.stop(grace); err != nil {
+		// A process that outlives SIGKILL hangs in a system call. It will run
+		// no more code of its own, so the slot need not hang with it.
+		go func() {
+			<-p.exited
+			r.guard.remove(p.pid)
+			_ = p.reap()
+		}()
+		return fmt.Errorf("%w: %w", cause, err)
+	}
+	r.guard.remove(p.pid)
+	end := p.reap()
+	if end == nil {
+		end = &ExitError{}
+	}
+	return fmt.Errorf("%w: %w", cause, end)
+}
+
+// startCommand starts the run's command; its errors are *StartErrors.
+func startCommand(r *Run) (*process, error) {
+	cannot := func(err error) (*process, error) {
+		return nil, &StartError{Code: codeCannotRun, Err: err}
+	}
+	dir, err := workDir(r.Job.Cwd)
+	if err != nil {
+		return cannot(err)
+	}
+	env := jobEnv(r, dir)
+	argv, path := r.Job.Command.Args, ""
+	switch {
+	case len(argv) == 0:
+		argv, path = []string{"sh", "-c", r.Job.Command.Shell}, "/bin/sh"
+	default:
+		list, ok := env["PATH"]
+		if !ok {
+			list = defaultSearchPath
+		}
+		if path, err = lookPath(argv[0], list, dir); err != nil {
+			return nil, err
+		}
+	}
+
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return cannot(err)
+	}
+	defer func() { _ = null.Close() }()
+	files := []*os.File{null, r.Stdout, r.Stderr}
+	for i, f := range files {
+		if f == nil {
+			files[i] = null
+		}
+	}
+	if r.Job.Stdin != "" {
+		in, err := stdinFile(r.Job.Stdin)
+		if err != nil {
+			return cannot(fmt.Errorf("prepare standard input: %w", err))
+		}
+		defer func() { _ = in.Close() }()
+		files[0] = in
+	}
+	if r.lock != nil {
+		// The gap is nil and so closed in the child.
+		files = append(files, make([]*os.File, lockFD-len(files))...)
+		files = append(files, r.lock)
+	}
+
+	p, err := startProcess(path, argv, &os.ProcAttr{
+		Dir: dir, Env: envList(env), Files: files, Sys: commandAttr(),
+	})
+	if err == nil {
+		return p, nil
+	}
+	var pe *fs.PathError // its text speaks of fork/exec
+	if errors.As(err, &pe) {
+		err = pe.Err
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &StartError{codeNotFound, fmt.Errorf("start %q: no such program, or its interpreter is missing", path)}
+	}
+	return cannot(fmt.Errorf("start %q: %w", path, err))
+}

@@ -1,0 +1,64 @@
+package fsq
+
+import (
+	"errors"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// commandAttr gives a command its own process group, and has it killed when
+// its worker dies in whatever way.
+func commandAttr() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGKILL}
+}
+
+// awaitExit waits until the process is dead but leaves it as a zombie, which
+// keeps its number, and the group's, from being given to another. So a signal
+// that is sent before the reaping cannot hit a stranger.
+func awaitExit(p *os.Process) (*os.ProcessState, error) {
+	for {
+		err := unix.Waitid(unix.P_PID, p.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return nil, err
+		}
+	}
+}
+
+// groupLives says whether the group has a member that is not a zombie. Zombies
+// stay where nobody reaps orphans, as in a container whose first process is
+// not an init; only a thorough look, through all of /proc, tells them apart.
+func groupLives(pgid int, thorough bool) bool {
+	if err := unix.Kill(-pgid, 0); errors.Is(err, unix.ESRCH) {
+		return false
+	}
+	if !thorough {
+		return true
+	}
+	pids, err := allPids()
+	if err != nil {
+		return true
+	}
+	for _, pid := range pids {
+		if state, group, ok := procStat(pid); ok && group == pgid && !zombie(state) {
+			return true
+		}
+	}
+	return false
+}
+
+// stdinFile is a file with the text in it, in memory if the kernel allows, so
+// that a full disk does not keep a job from starting.
+func stdinFile(text string) (*os.File, error) {
+	fd, err := unix.MemfdCreate("stdin", unix.MFD_CLOEXEC)
+	if err != nil {
+		return tempStdin(text)
+	}
+	f := os.NewFile(uintptr(fd), "stdin")
+	if err := fill(f, text); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}

@@ -1,0 +1,113 @@
+package fsq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/queuectl/queuectl/spool"
+)
+
+// Rejected is a file that never became a job.
+type Rejected struct {
+	Name   string    `json:"name"` // in rejected/, which is how it is asked for
+	At     time.Time `json:"rejected_at"`
+	Reason string    `json:"reason"`
+	Size   int64     `json:"size_bytes"`
+	File   string    `json:"file"` // below the spool
+}
+
+// DeadLetters lists the dead jobs, newest first, and the rejected files, oldest
+// first. limit bounds the jobs; 0 does not.
+func (q *Queue) DeadLetters(ctx context.Context, limit int) ([]JobInfo, []Rejected, error) {
+	jobs, _, err := q.List(ctx, ListOptions{States: []State{Dead}, Limit: limit, Details: true})
+	if err != nil {
+		return nil, nil, err
+	}
+	found, err := q.s.Rejects()
+	if err != nil {
+		return nil, nil, err
+	}
+	rejected := make([]Rejected, 0, len(found))
+	for _, r := range found {
+		rejected = append(rejected, Rejected{Name: r.Base, At: r.At, Reason: r.Reason, Size: r.Size, File: spool.RejectedPath(r.Base)})
+	}
+	return jobs, rejected, nil
+}
+
+// RetryDead gives a dead job a fresh budget of attempts and makes it due now; its
+// history, priority, timeout and all other fields stay. For a rejected file, by its
+// name, it means to be tried again as a drop. The error wraps ErrNotFound, or
+// ErrState if the job is not dead. It is durable when it returns.
+func (q *Queue) RetryDead(ctx context.Context, id string) error {
+	e, err := q.findDead(id)
+	if errors.Is(err, ErrNotFound) {
+		if rejectErr := q.readmit(id); !errors.Is(rejectErr, fs.ErrNotExist) {
+			return rejectErr
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	allowance := q.cfg.MaxRetries + 1
+	if data, err := q.s.Read(e); err == nil {
+		if j, err := ParseJob(data, time.Now()); err == nil {
+			allowance = q.allowance(j)
+		}
+	}
+	_, err = q.s.Revive(e, allowance)
+	return err
+}
+
+func (q *Queue) readmit(name string) error {
+	err := q.s.Readmit(name)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w: a file of that name is in pending/", ErrDuplicate)
+	}
+	return err
+}
+
+// findDead returns the dead job with this id.
+func (q *Queue) findDead(id string) (found spool.Entry, err error) {
+	err = q.s.Each(func(e spool.Entry) error {
+		if e.Name.ID == id {
+			found = e
+			return spool.Stop
+		}
+		return nil
+	}, spool.Dead)
+	if err != nil || found.Path != "" {
+		return found, err
+	}
+	e, err := q.find(id)
+	if err != nil {
+		return spool.Entry{}, err
+	}
+	if e.State == spool.Dead {
+		return e, nil
+	}
+	return spool.Entry{}, fmt.Errorf("job %q is not dead but %s: %w", id, stateOf(e, q.s.Now()), ErrState)
+}
+
+// RemoveDead deletes a dead job with its records, or a rejected file. The errors are
+// those of RetryDead.
+func (q *Queue) RemoveDead(ctx context.Context, id string) error {
+	e, err := q.findDead(id)
+	if errors.Is(err, ErrNotFound) {
+		if rejectErr := q.s.RemoveRejected(id); !errors.Is(rejectErr, fs.ErrNotExist) {
+			return rejectErr
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return q.s.Remove(e)
+}

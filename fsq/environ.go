@@ -1,0 +1,143 @@
+package fsq
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// The variables by which the processes of a dead worker are found.
+const (
+	envJobID   = "QUEUECTL_JOB_ID"
+	envAttempt = "QUEUECTL_ATTEMPT"
+	envWorker  = "QUEUECTL_WORKER"
+)
+
+// defaultSearchPath is searched when neither the job nor the worker has a PATH, as
+// execvp(3) does.
+const defaultSearchPath = "/usr/bin:/bin"
+
+// workDir returns cwd as an absolute path, or "" for the worker's own
+// directory. It is looked at beforehand because execve(2)'s error does not
+// tell a missing directory from a missing program.
+func workDir(cwd string) (string, error) {
+	if cwd == "" {
+		return "", nil
+	}
+	dir, err := filepath.Abs(cwd)
+	if err != nil {
+		return "", fmt.Errorf("working directory %q: %w", cwd, err)
+	}
+	fi, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", fmt.Errorf("working directory %q does not exist", cwd)
+	case err == nil && !fi.IsDir():
+		err = unix.ENOTDIR
+	case err == nil:
+		err = unix.Access(dir, unix.X_OK)
+	}
+	if err != nil {
+		var pe *fs.PathError
+		if errors.As(err, &pe) {
+			err = pe.Err
+		}
+		return "", fmt.Errorf("working directory %q: %w", cwd, err)
+	}
+	return dir, nil
+}
+
+// jobEnv is the worker's environment, then the job's, then what the job is
+// told about itself.
+func jobEnv(r *Run, dir string) map[string]string {
+	env := make(map[string]string)
+	for _, kv := range os.Environ() {
+		if k, v, ok := strings.Cut(kv, "="); ok {
+			env[k] = v
+		}
+	}
+	maps.Copy(env, r.Job.Env)
+	if dir != "" {
+		env["PWD"] = dir
+	}
+	env[envJobID] = r.ID
+	env[envAttempt] = strconv.Itoa(r.Attempt)
+	env["QUEUECTL_MAX_RETRIES"] = strconv.Itoa(r.MaxRetries)
+	env["QUEUECTL_SPOOL"] = r.Spool
+	env[envWorker] = r.Worker
+	return env
+}
+
+func envList(env map[string]string) []string {
+	list := make([]string, 0, len(env))
+	for _, k := range slices.Sorted(maps.Keys(env)) {
+		list = append(list, k+"="+env[k])
+	}
+	return list
+}
+
+// lookPath finds a program as execvp(3) would for a process whose PATH is list
+// and whose working directory is dir. os/exec's own looks at the worker's PATH
+// and directory instead.
+func lookPath(name, list, dir string) (string, error) {
+	if name == "" {
+		return "", &StartError{codeNotFound, errors.New("start: the program's name is empty")}
+	}
+	if strings.Contains(name, "/") {
+		return name, nil
+	}
+	denied := ""
+	for _, d := range filepath.SplitList(list) {
+		if !filepath.IsAbs(d) {
+			d = filepath.Join(dir, d)
+		}
+		path := filepath.Join(d, name)
+		if d == "" {
+			path = "./" + name // an empty element and no cwd: the worker's directory
+		}
+		fi, err := os.Stat(path)
+		if err != nil || !fi.Mode().IsRegular() {
+			continue
+		}
+		if unix.Access(path, unix.X_OK) == nil {
+			return path, nil
+		}
+		denied = path
+	}
+	if denied != "" {
+		return "", &StartError{codeCannotRun, fmt.Errorf("start %q: %s is not executable", name, denied)}
+	}
+	return "", &StartError{codeNotFound, fmt.Errorf("start %q: not found in PATH", name)}
+}
+
+// tempStdin is an unlinked temporary file with the text in it. A file and not
+// a pipe: nobody has to feed it, so a job that reads none of it, or only some,
+// blocks nobody.
+func tempStdin(text string) (*os.File, error) {
+	f, err := os.CreateTemp("", "stdin-")
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(os.Remove(f.Name()), fill(f, text)); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// fill writes text into f and goes back to its start.
+func fill(f *os.File, text string) error {
+	if _, err := f.WriteString(text); err != nil {
+		return err
+	}
+	_, err := f.Seek(0, 0)
+	return err
+}

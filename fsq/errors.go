@@ -1,0 +1,36 @@
+package fsq
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/queuectl/queuectl/spool"
+)
+
+// Errors that callers tell apart with errors.Is.
+var (
+	ErrNotFound  = errors.New("not found")
+	ErrState     = errors.New("wrong state")
+	ErrDuplicate = spool.ErrDuplicate
+	ErrUncertain = spool.ErrUncertain
+	ErrLost      = spool.ErrLost
+	ErrNotSpool  = spool.ErrNotSpool
+	ErrVersion   = spool.ErrVersion
+)
+
+// Causes for which a Handler's context is cancelled (context.Cause).
+var (
+	ErrTimeout     = errors.New("timed out")
+	ErrInterrupted = errors.New("interrupted")
+)
+
+// DuplicateError says that an id is taken. It is an ErrDuplicate.
+type DuplicateError struct{ ID string }
+
+func (e *DuplicateError) Error() string {
+	return fmt.Sprintf("the queue holds a job %q already", e.ID)
+}
+
+func (e *DuplicateError) Is(target error) bool { return target == ErrDuplicate }
+
+func notFound(id string) error { return fmt.Errorf("job %q: %w", id, ErrNotFound) }

@@ -1,0 +1,56 @@
+package fsq
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+)
+
+// Handler works jobs. Handle returns nil when the job is done; any error is a failed
+// attempt, which is retried or buried as the job's policy says. It must return soon
+// after ctx is cancelled: context.Cause tells whether for ErrTimeout, ErrInterrupted
+// or ErrLost. A panic is a failed attempt. Handle is called concurrently.
+type Handler interface {
+	Handle(ctx context.Context, r *Run) error
+}
+
+// HandlerFunc makes a Handler of a function.
+type HandlerFunc func(ctx context.Context, r *Run) error
+
+// Handle calls f.
+func (f HandlerFunc) Handle(ctx context.Context, r *Run) error { return f(ctx, r) }
+
+// Run is one attempt at a job, as its Handler sees it.
+type Run struct {
+	Job        Job
+	ID         string
+	Attempt    int // from 1 on, over the job's whole life
+	MaxRetries int
+	Worker     string
+	Spool      string
+
+	// Stdout and Stderr keep the attempt's output. They are opened for appending; what
+	// exceeds the output limit is cut from the middle. nil discards.
+	Stdout, Stderr *os.File
+
+	// KillGrace is how long a command may take to end after SIGTERM.
+	KillGrace time.Duration
+
+	lock    *os.File // the worker's registry descriptor, for a child to inherit
+	guard   *guard   // takes the child along if the worker is killed
+	started func(pid int)
+}
+
+// ExitError is how a command failed.
+type ExitError struct {
+	Code   int    // -1 if a signal ended it
+	Signal string // such as "SIGKILL", or ""
+}
+
+func (e *ExitError) Error() string {
+	if e.Signal != "" {
+		return "killed by " + e.Signal
+	}
+	return fmt.Sprintf("exit status %d", e.Code)
+}

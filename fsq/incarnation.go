@@ -1,0 +1,337 @@
+package fsq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/queuectl/queuectl/spool"
+)
+
+// incarnation is a worker under one registration: it takes jobs until it is told to
+// stop, or finds that its lease is lost. All but the fields behind mu belong to the
+// goroutine of run.
+type incarnation struct {
+	w     *Worker
+	q     *Queue
+	lease *spool.Lease
+
+	ready    spool.Ready
+	watch    *spool.Watch // nil where there are no events
+	busy     int
+	draining bool
+	active   time.Time // when something last happened
+	scanned  time.Duration
+	promote  time.Time // when scheduled jobs are next moved into pending/
+	retryAt  time.Time // no claims before: the file system refuses them
+
+	freed   *mailbox[freed]
+	adopter *adopter
+	commits *committer
+
+	runs     context.Context // cancelled to stop all running jobs
+	stopRuns context.CancelCauseFunc
+	lost     chan struct{} // closed when the lease is lost
+	doubt    atomic.Bool   // it may be: no new claims
+	strays   *mailbox[spool.Name]
+
+	mu      sync.Mutex
+	running map[string]*slot // by the claim's file name
+	unknown map[string]bool  // claims that the last audit saw and nobody runs
+}
+
+// freed is what a slot reports when it is free again.
+type freed struct {
+	again spool.Name // a name that went back to pending/, if it has an ID
+}
+
+func newIncarnation(w *Worker, lease *spool.Lease) *incarnation {
+	in := &incarnation{
+		w: w, q: w.q, lease: lease,
+		freed: newMailbox[freed](), strays: newMailbox[spool.Name](), running: map[string]*slot{}, lost: make(chan struct{}),
+	}
+	in.ready.Order = w.q.s.EnqueuedAt
+	in.runs, in.stopRuns = context.WithCancelCause(context.Background())
+	in.commits = newCommitter(w)
+	in.adopter = newAdopter(w)
+	return in
+}
+
+func (in *incarnation) run(ctx context.Context) error {
+	var background sync.WaitGroup
+	quit, stop := context.WithCancel(context.Background())
+	for _, f := range []func(context.Context){in.heartbeat, in.sweep, in.adopter.run, in.commits.run} {
+		background.Go(func() { f(quit) })
+	}
+	in.startWatch()
+	in.w.emit(Event{Kind: EventReady, Count: in.w.opt.Slots})
+	err := in.loop(ctx)
+	in.stopRuns(ErrInterrupted)
+	if in.watch != nil {
+		in.watch.Close()
+	}
+	stop()
+	background.Wait()
+	in.commits.flush()
+	if leaveErr := in.lease.Leave(); err == nil {
+		err = leaveErr
+	}
+	if err == nil {
+		in.w.emit(Event{Kind: EventStopped})
+	}
+	return err
+}
+
+// loop is the worker's life: fill the slots, then wait for whatever comes first.
+func (in *incarnation) loop(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	rescan, done, interrupt := true, ctx.Done(), in.w.stop
+	for {
+		if rescan {
+			in.scan()
+			rescan = false
+		}
+		if !in.draining {
+			in.fill()
+		}
+		if in.lease.Lost() {
+			return in.abandon()
+		}
+		if in.draining && in.busy == 0 {
+			return nil
+		}
+		timer.Reset(in.nextWake())
+		var events <-chan struct{}
+		if in.watch != nil {
+			events = in.watch.C
+		}
+		select {
+		case <-done:
+			done = nil
+			in.drain()
+		case <-interrupt:
+			interrupt = nil
+			in.drain()
+			in.stopRuns(ErrInterrupted)
+		case <-in.lost:
+			return in.abandon()
+		case <-events:
+			rescan = in.takeHints()
+		case <-in.freed.C:
+			in.takeFreed()
+		case <-in.adopter.found.C:
+			in.takeFound()
+		case <-in.strays.C:
+			for _, n := range in.strays.take() {
+				in.start(in.lease.Resume(n))
+			}
+		case <-timer.C:
+			in.obeyRequests()
+			rescan = in.scanDue()
+		}
+	}
+}
+
+func (in *incarnation) drain() {
+	if !in.draining {
+		in.draining = true
+		in.w.emit(Event{Kind: EventDraining, Count: in.busy})
+	}
+}
+
+// abandon waits for the jobs that are not this worker's any more to be stopped.
+func (in *incarnation) abandon() error {
+	in.stopRuns(ErrLost)
+	for in.busy > 0 {
+		<-in.freed.C
+		in.takeFreed()
+	}
+	return errLeaseLost
+}
+
+func (in *incarnation) startWatch() {
+	if in.q.s.Network() {
+		return
+	}
+	watch, err := in.q.s.Watch()
+	if err != nil {
+		in.w.log.Warn("no events from the file system, polling instead", "error", err)
+		return
+	}
+	in.watch = watch
+}
+
+// nextWake is how long the loop may sleep when nothing happens.
+func (in *incarnation) nextWake() time.Duration {
+	now := in.q.s.Now()
+	wake := in.poll()
+	if due := in.ready.NextDue(); !due.IsZero() && !in.draining {
+		wake = min(wake, due.Sub(now))
+	}
+	if !in.promote.IsZero() {
+		wake = min(wake, in.promote.Sub(now))
+	}
+	if !in.retryAt.IsZero() {
+		wake = min(wake, time.Until(in.retryAt))
+	}
+	return max(wake, time.Millisecond)
+}
+
+func (in *incarnation) poll() time.Duration {
+	return pollInterval(in.q.cfg.PollInterval, in.watch != nil, time.Since(in.active), in.scanned)
+}
+
+// scanDue reports, when the timer has fired, whether a scan is due: it may have been
+// set for a job's time only.
+func (in *incarnation) scanDue() bool {
+	if in.watch == nil || !in.promote.IsZero() && !in.promote.After(in.q.s.Now()) {
+		return true
+	}
+	return time.Since(in.active) >= in.poll()
+}
+
+// scan finds out what waits. It is the truth; events only spare it.
+func (in *incarnation) scan() {
+	begin := time.Now()
+	in.active = begin
+	next, err := in.q.s.Promote()
+	if err != nil {
+		in.w.problem(err)
+	}
+	in.promote = next
+	known := in.ready.Len()
+	in.ready.Reset()
+	now := in.q.s.Now()
+	var drops []string
+	err = in.q.s.Waiting(func(n spool.Name) { in.ready.Add(n, now) }, func(base string) { drops = append(drops, base) })
+	if err != nil {
+		in.w.problem(err)
+	}
+	in.adopter.offer(drops...)
+	in.scanned = time.Since(begin)
+	if in.watch == nil && in.ready.Len() <= known && len(drops) == 0 {
+		// Nothing new: let the pause grow with the time since something was.
+		in.active = begin.Add(-in.scanned)
+	}
+}
+
+// fill claims jobs as long as there are free slots.
+func (in *incarnation) fill() {
+	if time.Now().Before(in.retryAt) || in.suspect() {
+		return
+	}
+	in.retryAt = time.Time{}
+	for in.busy < in.w.opt.Slots {
+		now := in.q.s.Now()
+		n, ok := in.ready.Next(now)
+		if !ok {
+			if in.ready.NeedsScan(now) {
+				in.scan()
+				if n, ok = in.ready.Next(in.q.s.Now()); ok {
+					in.claim(n)
+					continue
+				}
+			}
+			return
+		}
+		if !in.claim(n) {
+			return
+		}
+	}
+}
+
+// claim takes one job and starts it; false means that no more can be taken now.
+func (in *incarnation) claim(n spool.Name) bool {
+	c, err := in.lease.Claim(n)
+	switch {
+	case errors.Is(err, ErrLost):
+		return !in.lease.Lost()
+	case err != nil:
+		in.w.problem(err)
+		in.ready.Add(n, in.q.s.Now())
+		in.retryAt = time.Now().Add(claimBackoff)
+		return false
+	}
+	in.start(c)
+	return true
+}
+
+// claimBackoff is the pause after the file system refused a claim: it is full, read
+// only or gone.
+const claimBackoff = time.Second
+
+func (in *incarnation) start(c *spool.Claim) {
+	s := newSlot(in, c)
+	in.mu.Lock()
+	in.running[c.Name().String()] = s
+	in.mu.Unlock()
+	in.busy++
+	in.active = time.Now()
+	go func() {
+		again := s.work()
+		in.mu.Lock()
+		delete(in.running, c.Name().String())
+		in.mu.Unlock()
+		in.freed.put(freed{again: again})
+	}()
+}
+
+func (in *incarnation) takeFreed() {
+	for _, f := range in.freed.take() {
+		in.busy--
+		in.active = time.Now()
+		if f.again.ID != "" {
+			in.ready.Add(f.again, in.q.s.Now())
+		}
+	}
+}
+
+func (in *incarnation) takeFound() {
+	now := in.q.s.Now()
+	for _, n := range in.adopter.found.take() {
+		in.ready.Add(n, now)
+	}
+}
+
+// takeHints adds what events have told of and reports whether a scan is needed.
+func (in *incarnation) takeHints() (rescan bool) {
+	h := in.watch.Take()
+	now := in.q.s.Now()
+	for _, base := range h.Names {
+		if n, err := spool.ParseName(base); err == nil {
+			in.ready.Add(n, now)
+		} else if spool.IsDrop(base) {
+			in.adopter.offer(base)
+		}
+	}
+	if h.Asked {
+		in.obeyRequests()
+	}
+	if h.Broken != nil {
+		in.w.log.Warn("the watch of the file system ended", "error", h.Broken)
+		in.watch.Close()
+		in.watch = nil
+		in.startWatch()
+	}
+	return h.Rescan
+}
+
+// obeyRequests looks for what others ask of this worker.
+func (in *incarnation) obeyRequests() {
+	for r, obey := range map[spool.Request]func(){
+		spool.Drain:     in.drain,
+		spool.Interrupt: func() { in.w.Interrupt() },
+	} {
+		asked, err := in.q.s.Asked(r, in.lease.Worker())
+		if err != nil {
+			in.w.problem(fmt.Errorf("look for requests: %w", err))
+		}
+		if asked {
+			obey()
+		}
+	}
+}

@@ -1,0 +1,203 @@
+package fsq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/queuectl/queuectl/spool"
+)
+
+// JobInfo is what is known of a job: composed from its name, its document and the
+// records of its attempts.
+type JobInfo struct {
+	ID              string     `json:"id"`
+	State           State      `json:"state"`
+	Outcome         string     `json:"outcome"` // of a job that is done or dead
+	Priority        int        `json:"priority"`
+	Command         *Command   `json:"command"`
+	Attempts        int        `json:"attempts"`     // begun
+	MaxAttempts     int        `json:"max_attempts"` // allowed so far
+	Lost            int        `json:"lost"`         // of them with their worker
+	EnqueuedAt      *time.Time `json:"enqueued_at"`
+	DueAt           *time.Time `json:"due_at"`
+	StartedAt       *time.Time `json:"started_at"`
+	EndedAt         *time.Time `json:"ended_at"`
+	WaitSeconds     *float64   `json:"wait_seconds"`
+	DurationSeconds *float64   `json:"duration_seconds"`
+	Worker          string     `json:"worker"`
+	Error           string     `json:"error"` // of the last attempt
+	Tags            []string   `json:"tags"`
+	File            string     `json:"file"`    // below the spool
+	Dropped         bool       `json:"dropped"` // a file that no worker has adopted yet
+
+	Job     *Job      `json:"job,omitempty"`             // Get only
+	Records []Attempt `json:"attempt_records,omitempty"` // Get only
+}
+
+// info composes what the name alone tells.
+func info(e spool.Entry, now time.Time) JobInfo {
+	i := JobInfo{
+		ID: e.Name.ID, State: stateOf(e, now), Outcome: e.Outcome, Priority: e.Priority,
+		Attempts: e.Attempt, MaxAttempts: e.Allowed, Lost: e.Lost, Worker: e.Worker, File: e.Path,
+	}
+	switch e.State {
+	case spool.Done, spool.Dead:
+		i.EndedAt = ptr(e.Due)
+		if e.Outcome != "" {
+			i.DurationSeconds, i.WaitSeconds = ptr(e.Run.Seconds()), ptr(e.Wait.Seconds())
+			i.StartedAt = ptr(e.Due.Add(-e.Run))
+		}
+	default:
+		i.DueAt = ptr(e.Due)
+	}
+	return i
+}
+
+// detail adds what the document and the last record tell.
+func (q *Queue) detail(i *JobInfo, e spool.Entry) {
+	if data, err := q.s.Read(e); err == nil {
+		if j, err := ParseJob(data, time.Now()); err == nil {
+			i.Job, i.Command, i.Tags = &j, &j.Command, j.Tags
+			if !j.EnqueuedAt.IsZero() {
+				i.EnqueuedAt = ptr(j.EnqueuedAt)
+			}
+		}
+	}
+	if i.EnqueuedAt == nil {
+		if at, err := q.s.WrittenAt(e); err == nil {
+			i.EnqueuedAt = ptr(at.Truncate(time.Millisecond))
+		}
+	}
+	if e.State == spool.Processing {
+		if at, err := q.s.ClaimedAt(e); err == nil {
+			i.StartedAt = ptr(at)
+			i.WaitSeconds = ptr(max(at.Sub(e.Due), 0).Seconds())
+		}
+	} else if a, ok := q.readRecord(e.Name.ID, e.Attempt); ok && e.State != spool.Done {
+		i.Error = a.Error
+		if i.StartedAt == nil {
+			i.StartedAt = a.StartedAt
+		}
+	}
+}
+
+// find returns the job with this id. Of several, which only a copy made by hand can
+// make, the one that is furthest on.
+func (q *Queue) find(id string) (spool.Entry, error) {
+	found, err := q.s.Find(id)
+	if err != nil {
+		return spool.Entry{}, err
+	}
+	if len(found) == 0 {
+		return spool.Entry{}, notFound(id)
+	}
+	return found[0], nil
+}
+
+// Get returns all that is known of a job. The error wraps ErrNotFound.
+func (q *Queue) Get(ctx context.Context, id string) (JobInfo, error) {
+	e, err := q.find(id)
+	if errors.Is(err, ErrNotFound) {
+		if i, ok := q.findDrop(id); ok {
+			return i, nil
+		}
+	}
+	if err != nil {
+		return JobInfo{}, err
+	}
+	i := info(e, q.s.Now())
+	q.detail(&i, e)
+	i.Records = q.attempts(e)
+	if n := len(i.Records); n > 0 && e.State == spool.Done && i.Records[n-1].Number == e.Attempt {
+		// A reaper that took the worker for dead may have recorded a loss before the
+		// worker settled: the name is what counts.
+		i.Records[n-1].Outcome = string(OutcomeDone)
+	}
+	return i, ctx.Err()
+}
+
+// findDrop looks for a dropped file that would get this id.
+func (q *Queue) findDrop(id string) (found JobInfo, ok bool) {
+	_ = q.s.Waiting(func(spool.Name) {}, func(base string) {
+		if i := q.dropInfo(base); i.ID == id {
+			found, ok = i, true
+		}
+	})
+	return found, ok
+}
+
+// dropInfo is what can be said of a dropped file that no worker has adopted yet.
+func (q *Queue) dropInfo(base string) JobInfo {
+	i := JobInfo{ID: spool.Drop{Base: base}.Stem(), State: Pending, Dropped: true, MaxAttempts: q.cfg.MaxRetries + 1, File: spool.DropPath(base)}
+	e := spool.Entry{State: spool.Pending, Path: i.File}
+	data, err := q.s.Read(e)
+	if err != nil {
+		return i
+	}
+	j, err := ParseJob(data, time.Now())
+	if err != nil {
+		i.Error = "not a job yet: " + err.Error()
+		return i
+	}
+	i.Job, i.Command, i.Priority, i.MaxAttempts, i.Tags = &j, &j.Command, j.Priority, q.allowance(j), j.Tags
+	if j.ID != "" {
+		i.ID = j.ID
+	}
+	if !j.RunAt.IsZero() {
+		i.DueAt = ptr(j.RunAt)
+		if j.RunAt.After(q.s.Now()) {
+			i.State = Scheduled
+		}
+	}
+	if at, err := q.s.WrittenAt(e); err == nil {
+		i.EnqueuedAt = ptr(at.Truncate(time.Millisecond))
+	}
+	return i
+}
+
+// Stream is what an attempt writes to.
+type Stream string
+
+// The streams.
+const (
+	Stdout Stream = kindStdout
+	Stderr Stream = kindStderr
+)
+
+// Log opens what an attempt has written; attempt 0 is the latest that has been begun.
+// A nil file without an error means that the attempt has written nothing, or that
+// none has been begun (Attempt.Number is 0 then). The error wraps ErrNotFound.
+func (q *Queue) Log(id string, attempt int, stream Stream) (*os.File, Attempt, error) {
+	e, err := q.find(id)
+	if err != nil {
+		return nil, Attempt{}, err
+	}
+	if attempt == 0 {
+		attempt = e.Attempt
+	}
+	if attempt == 0 {
+		return nil, Attempt{}, nil
+	}
+	if attempt < 0 || attempt > e.Attempt {
+		return nil, Attempt{}, fmt.Errorf("attempt %d of job %q: %w: it has had %d", attempt, id, ErrNotFound, e.Attempt)
+	}
+	a, ok := q.readRecord(id, attempt)
+	if !ok {
+		a = Attempt{JobID: id, Number: attempt}
+		if e.State == spool.Processing && attempt == e.Attempt {
+			a = q.running(e)
+		}
+	}
+	f, err := q.s.OpenLog(id, attempt, string(stream))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, a, nil
+	}
+	if err != nil {
+		return nil, a, fmt.Errorf("open the output of job %q: %w", id, err)
+	}
+	return f, a, nil
+}

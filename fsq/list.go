@@ -1,0 +1,147 @@
+package fsq
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/queuectl/queuectl/spool"
+)
+
+// ListOptions select what List returns.
+type ListOptions struct {
+	States  []State // none: all
+	Limit   int     // 0: no limit
+	Details bool    // read each job's document and last record: command, error, times
+}
+
+// List returns jobs: first those that run, then those that wait, in the order of
+// their turn, then scheduled and retrying ones by due time, then dead and done ones,
+// newest first. more says that the limit has cut the list. A job that moves while
+// the list is made may be missing from it.
+func (q *Queue) List(ctx context.Context, opt ListOptions) (jobs []JobInfo, more bool, err error) {
+	states := opt.States
+	if len(states) == 0 {
+		states = States()
+	}
+	now := q.s.Now()
+	seen := map[string]int{}
+	var entries []spool.Entry
+	for _, dir := range directories(states) {
+		top := newTop(opt.Limit)
+		err := q.s.Each(func(e spool.Entry) error {
+			if slices.Contains(states, stateOf(e, now)) {
+				top.add(ranked{e, stateOf(e, now)})
+			}
+			return ctx.Err()
+		}, dir)
+		if err != nil {
+			return nil, false, err
+		}
+		sorted := top.sorted()
+		more = more || top.cut
+		for _, r := range sorted {
+			// A job that was seen at two places has moved: its later place counts.
+			key := r.e.Name.ID
+			if at, twice := seen[key]; twice {
+				if r.e.Attempt >= entries[at].Attempt {
+					entries[at] = r.e
+				}
+				continue
+			}
+			seen[key] = len(entries)
+			entries = append(entries, r.e)
+		}
+	}
+	if slices.Contains(states, Pending) || slices.Contains(states, Scheduled) {
+		err := q.s.Waiting(func(spool.Name) {}, func(base string) {
+			if i := q.dropInfo(base); slices.Contains(states, i.State) {
+				jobs = append(jobs, i)
+			}
+		})
+		if err != nil {
+			return nil, false, err
+		}
+		slices.SortFunc(jobs, func(a, b JobInfo) int { return strings.Compare(a.File, b.File) })
+	}
+	dropped := jobs
+	jobs = make([]JobInfo, 0, len(entries)+len(dropped))
+	for _, e := range entries {
+		jobs = append(jobs, info(e, now))
+	}
+	// Dropped files have no turn yet: they come after what waits.
+	at := len(jobs)
+	for i, j := range jobs {
+		if j.State != Processing && j.State != Pending {
+			at = i
+			break
+		}
+	}
+	jobs = slices.Insert(jobs, at, dropped...)
+	if opt.Limit > 0 && len(jobs) > opt.Limit {
+		jobs, more = jobs[:opt.Limit], true
+	}
+	if opt.Details {
+		byFile := make(map[string]spool.Entry, len(entries))
+		for _, e := range entries {
+			byFile[e.Path] = e
+		}
+		for i := range jobs {
+			if e, ok := byFile[jobs[i].File]; ok {
+				q.detail(&jobs[i], e)
+			}
+			jobs[i].Job = nil
+		}
+	}
+	return jobs, more, nil
+}
+
+// ranked is an entry and what decides its place in a list.
+type ranked struct {
+	e     spool.Entry
+	state State
+}
+
+func compareRanked(a, b ranked) int {
+	rank := func(s State) int { return slices.Index(States(), s) }
+	if c := cmp.Compare(rank(a.state), rank(b.state)); c != 0 {
+		return c
+	}
+	switch a.state {
+	case Done, Dead:
+		return cmp.Or(b.e.Due.Compare(a.e.Due), strings.Compare(b.e.Name.ID, a.e.Name.ID))
+	case Pending:
+		return cmp.Or(cmp.Compare(b.e.Priority, a.e.Priority), a.e.Due.Compare(b.e.Due), strings.Compare(a.e.Name.ID, b.e.Name.ID))
+	default:
+		return cmp.Or(a.e.Due.Compare(b.e.Due), cmp.Compare(b.e.Priority, a.e.Priority), strings.Compare(a.e.Name.ID, b.e.Name.ID))
+	}
+}
+
+// top keeps the first entries of a list in bounded memory.
+type top struct {
+	limit int
+	list  []ranked
+	cut   bool
+}
+
+func newTop(limit int) *top { return &top{limit: limit} }
+
+func (t *top) add(r ranked) {
+	t.list = append(t.list, r)
+	if t.limit > 0 && len(t.list) >= 2*t.limit+1024 {
+		t.shed()
+	}
+}
+
+func (t *top) shed() {
+	slices.SortFunc(t.list, compareRanked)
+	if t.limit > 0 && len(t.list) > t.limit {
+		t.list, t.cut = t.list[:t.limit], true
+	}
+}
+
+func (t *top) sorted() []ranked {
+	t.shed()
+	return t.list
+}

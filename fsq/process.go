@@ -1,0 +1,133 @@
+package fsq
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// killPatience is how long a group may take to vanish after SIGKILL. Only
+// processes that hang in the kernel, say on a dead file server, take long.
+const killPatience = 10 * time.Second
+
+// A process is a started command: the leader of a process group of its own.
+// Only the goroutine that started it may call its methods.
+type process struct {
+	pid    int
+	exited chan struct{} // closed when the leader is dead
+	proc   *os.Process
+	state  *os.ProcessState // the reaped leader's
+	err    error            // why it could not be waited for
+}
+
+// startProcess starts a command on an OS thread that does nothing else until
+// the command has ended. Linux sends the parent-death signal when the thread
+// dies that made the child, not the process. A thread of the pool could die
+// early: the runtime lets any other goroutine lock it later on and take it
+// along when it exits. The thread costs nothing, as one has to wait for the
+// child anyway.
+func startProcess(path string, argv []string, attr *os.ProcAttr) (*process, error) {
+	p := &process{exited: make(chan struct{})}
+	started := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		proc, err := os.StartProcess(path, argv, attr)
+		if err != nil {
+			started <- err
+			return
+		}
+		p.pid, p.proc = proc.Pid, proc
+		started <- nil
+		p.state, p.err = awaitExit(proc)
+		close(p.exited)
+	}()
+	return p, <-started
+}
+
+func (p *process) hasExited() bool {
+	select {
+	case <-p.exited:
+		return true
+	default:
+		return false
+	}
+}
+
+// reap frees the dead leader's process number and returns how it ended.
+func (p *process) reap() error {
+	if p.state == nil && p.err == nil {
+		p.state, p.err = p.proc.Wait()
+	}
+	if p.err != nil {
+		return fmt.Errorf("wait for process %d: %w", p.pid, p.err)
+	}
+	ws, ok := p.state.Sys().(syscall.WaitStatus)
+	switch {
+	case ok && ws.Signaled():
+		return &ExitError{Code: -1, Signal: signalName(ws.Signal())}
+	case !p.state.Success():
+		return &ExitError{Code: p.state.ExitCode()}
+	}
+	return nil
+}
+
+// signalName is "SIGKILL", or "signal 40" for the ones without a name.
+func signalName(s syscall.Signal) string {
+	if name := unix.SignalName(s); name != "" {
+		return name
+	}
+	return fmt.Sprintf("signal %d", int(s))
+}
+
+// stop ends the whole group, with SIGKILL alone if grace is 0, and returns
+// when it is gone and its leader reaped. An error means that something is left
+// that did not die, and that the leader may not be reaped.
+func (p *process) stop(grace time.Duration) error {
+	if grace > 0 {
+		p.signal(unix.SIGTERM)
+		p.signal(unix.SIGCONT) // a stopped process would never see the other
+		if p.gone(grace) {
+			return nil
+		}
+	}
+	p.signal(unix.SIGKILL)
+	if p.gone(killPatience) {
+		return nil
+	}
+	return fmt.Errorf("process group %d is not gone %v after SIGKILL", p.pid, killPatience)
+}
+
+// signal sends s to the group. The number is still the group's: either the
+// leader is not reaped, or gone has just seen another member.
+func (p *process) signal(s unix.Signal) { _ = unix.Kill(-p.pid, s) }
+
+// gone waits for the leader to die and for every other member of the group,
+// and says whether they did within the time. They are found by the group's
+// number, so it does not matter who holds the output files.
+func (p *process) gone(within time.Duration) bool {
+	timer := time.NewTimer(within)
+	defer timer.Stop()
+	select {
+	case <-p.exited:
+	case <-timer.C:
+		return false
+	}
+	// An unreaped leader is a member for ever.
+	_ = p.reap()
+	const longest = 128 * time.Millisecond
+	for pause := time.Millisecond; ; pause = min(2*pause, longest) {
+		if !groupLives(p.pid, pause == longest) {
+			return true
+		}
+		select {
+		case <-timer.C:
+			return !groupLives(p.pid, true)
+		case <-time.After(pause):
+		}
+	}
+}

@@ -1,0 +1,50 @@
+package fsq
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/queuectl/queuectl/spool"
+)
+
+// ErrNoRetention says that neither the options nor the settings tell what to prune.
+var ErrNoRetention = errors.New("nothing says what to prune")
+
+// PruneOptions say how old a job must be to be removed. nil stands for the setting
+// (retention-done, retention-dead), of which 0 means to keep; a 0 here means all.
+type PruneOptions struct {
+	DoneOlder, DeadOlder *time.Duration
+	DryRun               bool
+}
+
+// PruneResult counts what was removed, or would be.
+type PruneResult struct {
+	Done   int  `json:"done"`
+	Dead   int  `json:"dead"`
+	DryRun bool `json:"dry_run"`
+}
+
+// Prune removes jobs that were settled long ago, with their records and output. The
+// error wraps ErrNoRetention if it has nothing to go by.
+func (q *Queue) Prune(ctx context.Context, opt PruneOptions) (PruneResult, error) {
+	now := q.s.Now()
+	limit := func(older *time.Duration, setting time.Duration) time.Time {
+		switch {
+		case older != nil:
+			return now.Add(-*older)
+		case setting > 0:
+			return now.Add(-setting)
+		default:
+			return time.Time{}
+		}
+	}
+	done, dead := limit(opt.DoneOlder, q.cfg.RetentionDone), limit(opt.DeadOlder, q.cfg.RetentionDead)
+	r := PruneResult{DryRun: opt.DryRun}
+	if done.IsZero() && dead.IsZero() {
+		return r, ErrNoRetention
+	}
+	p, err := q.s.Prune(done, dead, opt.DryRun, func(spool.Entry) bool { return ctx.Err() == nil })
+	r.Done, r.Dead = p.Done, p.Dead
+	return r, errors.Join(err, ctx.Err())
+}

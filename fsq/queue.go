@@ -1,0 +1,163 @@
+package fsq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/queuectl/queuectl/spool"
+)
+
+// Queue is a job queue over one spool. Its methods are safe for concurrent use.
+type Queue struct {
+	s   *spool.Spool
+	cfg Config
+}
+
+// Open opens the queue in dir and makes it, for its owner alone, if nothing is there.
+// cfg holds what jobs and workers get that say nothing else; DefaultConfig is a
+// start. The error wraps ErrNotSpool if dir holds something else.
+func Open(dir string, cfg Config) (*Queue, error) {
+	s, err := spool.Open(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		s, err = spool.Init(dir, "")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Queue{s: s, cfg: cfg}, nil
+}
+
+// OpenExisting opens the queue in dir; the error wraps fs.ErrNotExist if there is
+// none.
+func OpenExisting(dir string, cfg Config) (*Queue, error) {
+	s, err := spool.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &Queue{s: s, cfg: cfg}, nil
+}
+
+// Init makes a queue in dir, for its owner or for a group (a name or a number), and
+// opens it. One that is there already is opened.
+func Init(dir, group string) (*Queue, error) {
+	s, err := spool.Init(dir, group)
+	if err != nil {
+		return nil, err
+	}
+	return &Queue{s: s, cfg: DefaultConfig()}, nil
+}
+
+// Dir is the spool's absolute path.
+func (q *Queue) Dir() string { return q.s.Dir() }
+
+// Config is what the queue was opened with.
+func (q *Queue) Config() Config { return q.cfg }
+
+// Enqueued is the result for one job of a batch.
+type Enqueued struct {
+	Job Job
+	Err error
+}
+
+// Enqueue puts a job into the queue and returns it as it is stored, with its id.
+// When the error is nil, the job survives a power cut. The error is a *FieldError
+// if the job is not valid, and wraps ErrDuplicate if its id is taken; after one
+// that wraps ErrUncertain the job is in the queue, but perhaps not on the disk.
+func (q *Queue) Enqueue(ctx context.Context, j Job) (Job, error) {
+	it, j, err := q.item(j)
+	if err != nil {
+		return j, err
+	}
+	if err := ctx.Err(); err != nil {
+		return j, err
+	}
+	return j, putError(j, q.s.Put(it))
+}
+
+// EnqueueBatch is Enqueue for many jobs at the price of a few fsyncs. A job that
+// fails does not keep the others back.
+func (q *Queue) EnqueueBatch(ctx context.Context, jobs []Job) []Enqueued {
+	results := make([]Enqueued, len(jobs))
+	items := make([]spool.Item, 0, len(jobs))
+	index := make([]int, 0, len(jobs))
+	for i, j := range jobs {
+		it, j, err := q.item(j)
+		if err == nil {
+			err = ctx.Err()
+		}
+		results[i] = Enqueued{Job: j, Err: err}
+		if err == nil {
+			items, index = append(items, it), append(index, i)
+		}
+	}
+	for i, err := range q.s.PutBatch(items) {
+		r := &results[index[i]]
+		r.Err = putError(r.Job, err)
+	}
+	return results
+}
+
+func putError(j Job, err error) error {
+	switch {
+	case errors.Is(err, spool.ErrDuplicate):
+		return &DuplicateError{ID: j.ID}
+	case errors.Is(err, spool.ErrTooLarge):
+		return &FieldError{Problem: err.Error()}
+	}
+	return err
+}
+
+// item completes a job and makes its file.
+func (q *Queue) item(j Job) (spool.Item, Job, error) {
+	if err := j.Validate(); err != nil {
+		return spool.Item{}, j, err
+	}
+	now := q.s.Now()
+	chosen := j.ID != ""
+	if !chosen {
+		j.ID = q.s.NewID()
+	}
+	j.EnqueuedAt = spool.Truncate(now)
+	data, err := j.MarshalJSON()
+	if err != nil {
+		return spool.Item{}, j, fmt.Errorf("encode job %q: %w", j.ID, err)
+	}
+	if limit := q.s.MaxJobBytes(); int64(len(data)) > limit {
+		return spool.Item{}, j, &FieldError{Problem: fmt.Sprintf("the job has %d bytes, %d is the limit", len(data), limit)}
+	}
+	return spool.Item{Name: q.name(j, now), Data: append(data, '\n'), Reserved: chosen}, j, nil
+}
+
+// name is a new job's: what its document and the settings say about when and how
+// often it may run.
+func (q *Queue) name(j Job, now time.Time) spool.Name {
+	due := now
+	if !j.RunAt.IsZero() {
+		due = j.RunAt
+	}
+	return spool.Name{ID: j.ID, Due: spool.Truncate(due), Priority: j.Priority, Allowed: q.allowance(j)}
+}
+
+// allowance is how many attempts a job has before it is a dead letter.
+func (q *Queue) allowance(j Job) int {
+	retries := q.cfg.MaxRetries
+	if j.MaxRetries != nil {
+		retries = *j.MaxRetries
+	}
+	return retries + 1
+}
+
+// policy is what decides about an attempt at a job.
+func (q *Queue) policy(j Job) Policy {
+	p := Policy{
+		Allowance: q.allowance(j), BackoffBase: q.cfg.BackoffBase, BackoffMax: q.cfg.BackoffMax,
+		BackoffJitter: q.cfg.BackoffJitter, MaxLost: q.cfg.MaxLost,
+	}
+	if j.BackoffBase != nil {
+		p.BackoffBase = *j.BackoffBase
+	}
+	return p
+}

@@ -1,0 +1,114 @@
+package fsq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/queuectl/queuectl/spool"
+)
+
+// sweep gives dead workers' jobs back: at the start and regularly, not only at the
+// start, or a worker's death would go unnoticed until somebody starts another. It
+// also promotes, prunes and clears up, now and then.
+func (in *incarnation) sweep(ctx context.Context) {
+	census := in.q.s.NewCensus()
+	interval := in.w.sweepInterval()
+	tidied := time.Time{}
+	for {
+		in.reapDead(ctx, census, interval)
+		if time.Since(tidied) >= tidyInterval {
+			in.w.tidy()
+			tidied = time.Now()
+		}
+		// Spread out, so that the workers of a host do not all look at once.
+		pause := interval + time.Duration(rand.Int64N(int64(interval)/4+1))
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+	}
+}
+
+func (in *incarnation) reapDead(ctx context.Context, census *spool.Census, poll time.Duration) {
+	verdicts, err := census.Look(poll, in.q.cfg.Lease)
+	if err != nil {
+		in.w.problem(err)
+		return
+	}
+	for _, v := range verdicts {
+		if ctx.Err() != nil {
+			return
+		}
+		if !v.Dead || v.Worker == in.lease.Worker() {
+			continue
+		}
+		moved, err := in.q.reap(v)
+		if err != nil {
+			in.w.problem(err)
+		}
+		in.w.log.Info("a worker is dead", "worker", v.Worker, "reason", v.Reason, "jobs", len(moved))
+		in.w.emit(Event{Kind: EventReaped, Command: v.Worker, Error: v.Reason, Count: len(moved)})
+	}
+}
+
+// reap gives a dead worker's jobs back, after making sure that none of them still
+// runs on this host.
+func (q *Queue) reap(v spool.Verdict) ([]spool.Entry, error) {
+	claims, err := q.s.ClaimsOf(v.Worker)
+	if err != nil {
+		return nil, fmt.Errorf("reap worker %s: %w", v.Worker, err)
+	}
+	attempts := make(map[string]int, len(claims))
+	for _, n := range claims {
+		attempts[n.ID] = n.Attempt
+	}
+	if len(attempts) > 0 {
+		if err := killOrphans(v.Worker, attempts); err != nil {
+			return nil, fmt.Errorf("reap worker %s: %w", v.Worker, err)
+		}
+	}
+	return q.s.Reap(v.Worker, func(n spool.Name) spool.Fate {
+		fate, d := q.lostFate(n, rand.Float64())
+		// The record is for people; without it the job is given back all the same.
+		_ = q.writeRecord(q.lostRecord(n, v, d))
+		return fate
+	})
+}
+
+func (q *Queue) lostRecord(n spool.Name, v spool.Verdict, d Decision) Attempt {
+	a := Attempt{
+		JobID: n.ID, Number: n.Attempt, Outcome: string(OutcomeLost), Worker: v.Worker, Host: v.Host, PID: 0,
+		EndedAt: ptr(q.s.Now().UTC()), Error: "its worker died: " + v.Reason, Next: d.Verdict.String(),
+		StdoutBytes: q.s.LogSize(n.ID, n.Attempt, kindStdout), StderrBytes: q.s.LogSize(n.ID, n.Attempt, kindStderr),
+	}
+	if at, err := q.s.ClaimTime(v.Worker, n); err == nil {
+		a.StartedAt = ptr(at)
+		a.WaitSeconds = ptr(max(at.Sub(n.Due), 0).Seconds())
+		a.DurationSeconds = ptr(max(a.EndedAt.Sub(at), 0).Seconds())
+	}
+	if d.Verdict == VerdictRequeue {
+		a.NextDue = ptr(d.Due)
+	}
+	return a
+}
+
+// tidy does what is not urgent.
+func (w *Worker) tidy() {
+	if _, err := w.q.s.Sweep(0); err != nil {
+		w.problem(err)
+	}
+	if _, err := w.q.s.SweepIDs(); err != nil {
+		w.problem(err)
+	}
+	p, err := w.q.Prune(context.Background(), PruneOptions{})
+	if err != nil && !errors.Is(err, ErrNoRetention) {
+		w.problem(err)
+	}
+	if p.Done+p.Dead > 0 {
+		w.log.Info("pruned", "done", p.Done, "dead", p.Dead)
+	}
+}

@@ -1,0 +1,392 @@
+package fsq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"time"
+
+	"github.com/queuectl/queuectl/spool"
+)
+
+// slot is one claim on its way from claimed to settled.
+type slot struct {
+	in     *incarnation
+	claim  *spool.Claim
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	missed int // audits that did not see the claim; guarded by in.mu
+}
+
+func newSlot(in *incarnation, c *spool.Claim) *slot {
+	s := &slot{in: in, claim: c}
+	s.ctx, s.cancel = context.WithCancelCause(in.runs)
+	return s
+}
+
+// work runs the claim to its settlement. It returns the name under which the job
+// waits again, if it does and this worker should know.
+func (s *slot) work() (again spool.Name) {
+	defer s.cancel(nil)
+	job, err := s.read()
+	switch {
+	case errors.Is(err, ErrLost):
+		s.lost()
+		return spool.Name{}
+	case errors.Is(err, errGivenBack):
+		return s.settle(ending{outcome: OutcomeInterrupted})
+	case err != nil:
+		s.reject(err)
+		return spool.Name{}
+	}
+	return s.settle(s.attempt(job))
+}
+
+var errGivenBack = errors.New("given back")
+
+// read gets the job, as soon as it is whole. A file that Put or Adopt made is; a
+// copy made by hand into pending/ may still be being written, and its claim is kept
+// until that is clear.
+func (s *slot) read() (Job, error) {
+	begun := time.Now()
+	for {
+		content, err := s.claim.Read()
+		switch {
+		case errors.Is(err, ErrLost):
+			return Job{}, err
+		case err != nil && !content.Unfinished:
+			if permanentRead(err) {
+				return Job{}, err
+			}
+			s.in.w.problem(err)
+		case err == nil:
+			if !s.in.q.s.Trusted(content.UID, content.GID, s.in.q.cfg.TrustGroup) {
+				return Job{}, fmt.Errorf("its file belongs to user %d: a worker runs only its own user's jobs and root's", content.UID)
+			}
+			job, parseErr := ParseJob(content.Data, time.Now())
+			if parseErr == nil {
+				return job, nil
+			}
+			if !content.Unfinished || time.Since(begun) > copyPatience {
+				return Job{}, parseErr
+			}
+		}
+		select {
+		case <-s.ctx.Done():
+			if errors.Is(context.Cause(s.ctx), ErrLost) {
+				return Job{}, ErrLost
+			}
+			return Job{}, errGivenBack
+		case <-time.After(rereadInterval):
+		}
+	}
+}
+
+const (
+	copyPatience   = 5 * time.Minute
+	rereadInterval = 200 * time.Millisecond
+)
+
+// permanentRead reports whether reading again would help nothing.
+func permanentRead(err error) bool {
+	return errors.Is(err, spool.ErrNotRegular) || errors.Is(err, spool.ErrTooLarge) || errors.Is(err, fs.ErrPermission) || spool.IsLink(err)
+}
+
+// ending is an attempt that is over.
+type ending struct {
+	outcome Outcome
+	policy  Policy
+	record  Attempt
+	wait    time.Duration
+	run     time.Duration
+	command string
+}
+
+// attempt runs the job's handler once.
+func (s *slot) attempt(job Job) ending {
+	q, n := s.in.q, s.claim.Name()
+	start := q.s.Now()
+	e := ending{policy: q.policy(job), wait: max(start.Sub(n.Due), 0), command: job.Command.String()}
+	e.record = Attempt{
+		JobID: n.ID, Number: n.Attempt, Worker: s.in.lease.Worker(), Host: spool.WorkerHost(s.in.lease.Worker()),
+		StartedAt: ptr(start.UTC()), WaitSeconds: ptr(e.wait.Seconds()),
+	}
+	stdout, stderr, ok := s.openOutputs(n)
+	if !ok {
+		e.outcome = OutcomeInterrupted
+		return e
+	}
+	job.ID = n.ID
+	r := &Run{
+		Job: job, ID: n.ID, Attempt: n.Attempt, MaxRetries: e.policy.Allowance - 1,
+		Worker: s.in.lease.Worker(), Spool: q.Dir(), KillGrace: q.cfg.KillGrace,
+		Stdout: stdout.file(), Stderr: stderr.file(), lock: s.in.lease.Lock(), guard: s.in.w.guard,
+		started: func(pid int) { e.record.PID = pid },
+	}
+	s.in.w.emit(Event{Kind: EventStarted, JobID: n.ID, Command: e.command, Attempt: n.Attempt, MaxAttempts: n.Allowed})
+	begun := time.Now()
+	err := s.handle(r, s.timeout(job), stdout, stderr)
+	e.run = time.Since(begun)
+	e.outcome = outcomeOf(err, context.Cause(s.ctx))
+	e.fill(err, q.s.Now())
+	e.record.StdoutBytes, e.record.StdoutCut = closeOutput(s, stdout)
+	e.record.StderrBytes, e.record.StderrCut = closeOutput(s, stderr)
+	return e
+}
+
+func (s *slot) timeout(job Job) time.Duration {
+	if job.TimeoutSet {
+		return job.Timeout
+	}
+	return s.in.q.cfg.Timeout
+}
+
+// outputCheck is how often a running attempt's output is measured. What a job writes
+// within that time can exceed the limit for as long.
+const outputCheck = 100 * time.Millisecond
+
+// handle calls the handler under the job's timeout and watches over its output.
+func (s *slot) handle(r *Run, timeout time.Duration, outputs ...*output) (err error) {
+	ctx := s.ctx
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, timeout, ErrTimeout)
+		defer cancel()
+	}
+	over := make(chan struct{})
+	watching := make(chan struct{})
+	go func() {
+		defer close(watching)
+		tick := time.NewTicker(outputCheck)
+		defer tick.Stop()
+		for {
+			select {
+			case <-over:
+				return
+			case <-tick.C:
+				for _, o := range outputs {
+					if err := o.enforce(); err != nil {
+						s.in.w.log.Warn("limit the output", "job", r.ID, "error", err)
+					}
+				}
+			}
+		}
+	}()
+	defer func() {
+		close(over)
+		<-watching
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+		if err != nil && errors.Is(context.Cause(ctx), ErrTimeout) {
+			err = &timeoutError{after: timeout, err: err}
+		}
+	}()
+	return s.in.w.opt.Handler.Handle(ctx, r)
+}
+
+// timeoutError is an attempt that was stopped at its time limit.
+type timeoutError struct {
+	after time.Duration
+	err   error
+}
+
+func (e *timeoutError) Error() string {
+	return fmt.Sprintf("timed out after %s (%v)", FormatDuration(e.after), e.err)
+}
+func (e *timeoutError) Unwrap() error { return e.err }
+
+// outcomeOf judges an attempt: what its handler returned counts before why its
+// context was cancelled, because a job may have finished just then.
+func outcomeOf(err, cause error) Outcome {
+	var timeout *timeoutError
+	switch {
+	case err == nil:
+		return OutcomeDone
+	case errors.As(err, &timeout):
+		return OutcomeTimeout
+	case errors.Is(cause, ErrLost):
+		return OutcomeLost
+	case errors.Is(cause, ErrInterrupted):
+		return OutcomeInterrupted
+	default:
+		return OutcomeFailed
+	}
+}
+
+// fill completes the record.
+func (e *ending) fill(err error, now time.Time) {
+	r := &e.record
+	r.Outcome = string(e.outcome)
+	r.EndedAt = ptr(now.UTC())
+	r.DurationSeconds = ptr(e.run.Seconds())
+	if err == nil {
+		r.ExitCode = ptr(0)
+		return
+	}
+	r.Error = err.Error()
+	if e.outcome == OutcomeInterrupted {
+		r.Error = "the worker was told to stop"
+	}
+	var exit *ExitError
+	if errors.As(err, &exit) {
+		r.Signal = exit.Signal
+		if exit.Signal == "" {
+			r.ExitCode = ptr(exit.Code)
+		}
+	}
+}
+
+// openOutputs makes the files for the attempt's output. As long as the disk is full
+// it tries again: a job without its output is no use to anyone.
+func (s *slot) openOutputs(n spool.Name) (stdout, stderr *output, ok bool) {
+	q := s.in.q
+	err := s.persist(func() (err error) {
+		if err := q.s.PrepareLogs(n.ID); err != nil {
+			return err
+		}
+		if stdout == nil {
+			if stdout, err = s.openOutput(n, kindStdout); err != nil {
+				return err
+			}
+		}
+		stderr, err = s.openOutput(n, kindStderr)
+		return err
+	})
+	if err != nil && stdout != nil {
+		closeOutput(s, stdout)
+	}
+	return stdout, stderr, err == nil
+}
+
+func (s *slot) openOutput(n spool.Name, kind string) (*output, error) {
+	return openOutput(s.in.q.s.LogPath(n.ID, n.Attempt, kind), s.in.q.cfg.OutputLimit)
+}
+
+func closeOutput(s *slot, o *output) (size, cut int64) {
+	size, cut, err := o.finish()
+	if err != nil {
+		s.in.w.log.Warn("close the output", "job", s.claim.Name().ID, "error", err)
+	}
+	return size, cut
+}
+
+// settle records the ending and makes the job's next transition. An outcome is not
+// dropped because the disk is full: it is tried until there is space, or the worker
+// must go.
+func (s *slot) settle(e ending) (again spool.Name) {
+	q, n := s.in.q, s.claim.Name()
+	if e.outcome == OutcomeLost {
+		s.lost()
+		return spool.Name{}
+	}
+	d := Decide(n, e.outcome, e.policy, q.s.Now(), rand.Float64())
+	e.record.Next = d.Verdict.String()
+	if d.Verdict == VerdictRetry || d.Verdict == VerdictRequeue {
+		e.record.NextDue = ptr(d.Due)
+	}
+	var settled spool.Settled
+	err := s.persist(func() (err error) {
+		if e.record.JobID != "" {
+			if err := q.writeRecord(e.record); err != nil {
+				return err
+			}
+		}
+		settled, err = s.transition(d, e)
+		return err
+	})
+	if errors.Is(err, ErrLost) {
+		s.lost()
+		return spool.Name{}
+	}
+	if err != nil {
+		s.in.w.problem(err)
+		return spool.Name{}
+	}
+	s.in.commits.add(settled, s.event(d, e))
+	if settled.State == spool.Pending {
+		return settled.Name
+	}
+	return spool.Name{}
+}
+
+func (s *slot) transition(d Decision, e ending) (spool.Settled, error) {
+	end := spool.Ending{Outcome: string(e.outcome), Wait: e.wait, Run: e.run}
+	switch d.Verdict {
+	case VerdictDone:
+		return s.claim.Done(end)
+	case VerdictRetry:
+		return s.claim.Retry(d.Due)
+	case VerdictRequeue:
+		return s.claim.Release(d.Due)
+	default:
+		return s.claim.Bury(end)
+	}
+}
+
+func (s *slot) event(d Decision, e ending) Event {
+	n := s.claim.Name()
+	ev := Event{
+		JobID: n.ID, Command: e.command, Attempt: n.Attempt, MaxAttempts: n.Allowed,
+		Outcome: string(e.outcome), Error: e.record.Error, Duration: e.run, PID: e.record.PID, Due: e.record.NextDue,
+	}
+	switch d.Verdict {
+	case VerdictDone:
+		ev.Kind = EventDone
+	case VerdictRetry:
+		ev.Kind = EventRetry
+	case VerdictRequeue:
+		ev.Kind = EventRequeued
+	default:
+		ev.Kind = EventDead
+	}
+	return ev
+}
+
+func (s *slot) lost() {
+	n := s.claim.Name()
+	s.in.w.emit(Event{Kind: EventLost, JobID: n.ID, Attempt: n.Attempt, MaxAttempts: n.Allowed})
+}
+
+// reject sets a file aside that cannot be run.
+func (s *slot) reject(reason error) {
+	n := s.claim.Name()
+	err := s.persist(func() error {
+		_, err := s.claim.Reject(reason.Error())
+		return err
+	})
+	switch {
+	case errors.Is(err, ErrLost):
+		s.lost()
+	case err != nil:
+		s.in.w.problem(err)
+	default:
+		s.in.w.emit(Event{Kind: EventRejected, JobID: n.ID, Error: reason.Error()})
+	}
+}
+
+// persist repeats what the file system refuses, less and less often, until it
+// succeeds, the job is lost, or the worker is interrupted. It does not give up on a
+// drain: the job's outcome is worth the wait.
+func (s *slot) persist(do func() error) error {
+	told := false
+	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 10*time.Second) {
+		err := do()
+		if err == nil || errors.Is(err, ErrLost) {
+			return err
+		}
+		if !told {
+			told = true
+			s.in.w.problem(fmt.Errorf("%w (trying again)", err))
+		}
+		select {
+		case <-s.in.w.stop:
+			return err
+		case <-s.in.lost:
+			return err
+		case <-time.After(pause):
+		}
+	}
+}

@@ -1,0 +1,70 @@
+package fsq
+
+import (
+	"context"
+	"time"
+
+	"github.com/queuectl/queuectl/spool"
+)
+
+// Status is a queue at a glance. The counts are taken while jobs move, so they may
+// be off by those that moved.
+type Status struct {
+	Spool            string       `json:"spool"`
+	Pending          int          `json:"pending"`
+	Scheduled        int          `json:"scheduled"`
+	Retrying         int          `json:"retrying"`
+	Processing       int          `json:"processing"`
+	Done             int          `json:"done"`
+	Dead             int          `json:"dead"`
+	Rejected         int          `json:"rejected"` // files that never became jobs
+	Dropped          int          `json:"dropped"`  // files that no worker has adopted yet
+	OldestDueSeconds *float64     `json:"oldest_due_seconds"`
+	NextDueAt        *time.Time   `json:"next_due_at"`
+	Workers          []WorkerInfo `json:"workers"`
+}
+
+// Status counts jobs, from names alone.
+func (q *Queue) Status(ctx context.Context) (Status, error) {
+	st := Status{Spool: q.Dir(), Workers: []WorkerInfo{}}
+	now := q.s.Now()
+	var oldest, next time.Time
+	count := map[State]*int{
+		Pending: &st.Pending, Scheduled: &st.Scheduled, Retrying: &st.Retrying,
+		Processing: &st.Processing, Done: &st.Done, Dead: &st.Dead,
+	}
+	err := q.s.Each(func(e spool.Entry) error {
+		state := stateOf(e, now)
+		*count[state]++
+		switch state {
+		case Pending:
+			if oldest.IsZero() || e.Due.Before(oldest) {
+				oldest = e.Due
+			}
+		case Scheduled, Retrying:
+			if next.IsZero() || e.Due.Before(next) {
+				next = e.Due
+			}
+		}
+		return ctx.Err()
+	}, spool.Pending, spool.Processing, spool.Dead, spool.Done)
+	if err != nil {
+		return st, err
+	}
+	if !oldest.IsZero() {
+		st.OldestDueSeconds = ptr(now.Sub(oldest).Seconds())
+	}
+	if !next.IsZero() {
+		st.NextDueAt = ptr(next)
+	}
+	if err := q.s.Waiting(func(spool.Name) {}, func(string) { st.Dropped++ }); err != nil {
+		return st, err
+	}
+	rejected, err := q.s.Rejects()
+	if err != nil {
+		return st, err
+	}
+	st.Rejected = len(rejected)
+	st.Workers, err = q.Workers(ctx)
+	return st, err
+}

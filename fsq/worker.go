@@ -1,0 +1,238 @@
+package fsq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/queuectl/queuectl/spool"
+)
+
+// Version is what workers tell of the program they run in.
+const Version = "0.1.0"
+
+// WorkerOptions are what a worker is made of.
+type WorkerOptions struct {
+	Slots   int          // jobs at a time; 1 if not given
+	Handler Handler      // CommandHandler{} if not given
+	Log     *slog.Logger // nothing is logged if not given
+	// Events is told what the worker does, one event at a time. Of what a job became it
+	// is told when that is durable.
+	Events func(Event)
+}
+
+// Event is something that a worker did.
+type Event struct {
+	Kind        string        `json:"event"` // see the constants
+	Time        time.Time     `json:"time"`
+	Worker      string        `json:"worker"`
+	JobID       string        `json:"job_id,omitempty"`
+	Command     string        `json:"command,omitempty"`
+	Attempt     int           `json:"attempt,omitempty"`
+	MaxAttempts int           `json:"max_attempts,omitempty"`
+	Outcome     string        `json:"outcome,omitempty"`
+	Error       string        `json:"error,omitempty"`
+	Duration    time.Duration `json:"-"`
+	Seconds     float64       `json:"duration_seconds,omitempty"`
+	Due         *time.Time    `json:"due_at,omitempty"`
+	PID         int           `json:"pid,omitempty"`
+	Count       int           `json:"count,omitempty"`
+}
+
+// Kinds of events.
+const (
+	EventReady    = "ready"    // the worker is registered and takes jobs
+	EventStarted  = "started"  // an attempt begins
+	EventDone     = "done"     // a job is done
+	EventRetry    = "retry"    // an attempt failed, another follows
+	EventDead     = "dead"     // a job is given up
+	EventRequeued = "requeued" // a job was given back unfinished
+	EventLost     = "lost"     // another worker has the job: its result here is dropped
+	EventAdopted  = "adopted"  // a dropped file became a job
+	EventRejected = "rejected" // a file was set aside
+	EventReaped   = "reaped"   // a dead worker's jobs were given back
+	EventDraining = "draining" // no new jobs are taken
+	EventStopped  = "stopped"
+	EventProblem  = "problem" // something went wrong that the worker goes on from
+)
+
+// Worker works a queue's jobs.
+type Worker struct {
+	q       *Queue
+	opt     WorkerOptions
+	log     *slog.Logger
+	guard   *guard
+	stop    chan struct{} // closed by Interrupt
+	stopped sync.Once
+
+	mu sync.Mutex // one event at a time
+	id string     // of the present incarnation
+}
+
+// NewWorker makes a worker. Run starts it.
+func (q *Queue) NewWorker(opt WorkerOptions) *Worker {
+	if opt.Slots < 1 {
+		opt.Slots = 1
+	}
+	if opt.Handler == nil {
+		opt.Handler = CommandHandler{}
+	}
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Worker{q: q, opt: opt, log: opt.Log, stop: make(chan struct{})}
+}
+
+// Work runs a worker until ctx is cancelled; see Worker.Run.
+func (q *Queue) Work(ctx context.Context, opt WorkerOptions) error {
+	return q.NewWorker(opt).Run(ctx)
+}
+
+// ID is the name under which the worker is registered now: it changes if the worker
+// is taken for dead and registers anew. "" before Run.
+func (w *Worker) ID() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.id
+}
+
+// Interrupt makes Run give the running jobs back and return.
+func (w *Worker) Interrupt() { w.stopped.Do(func() { close(w.stop) }) }
+
+// errLeaseLost ends an incarnation: others have taken the worker for dead.
+var errLeaseLost = errors.New("taken for dead by another worker")
+
+// Run works jobs until ctx is cancelled, or somebody asks the worker to stop, and
+// then finishes the running ones: it returns nil when all are settled. After
+// Interrupt it gives them back instead. A worker that was suspended for longer than
+// its lease finds that others have its jobs; it stops working on them and goes on
+// under a new name.
+func (w *Worker) Run(ctx context.Context) error {
+	removed, err := w.q.s.Recover()
+	if err != nil {
+		return err
+	}
+	if len(removed) > 0 {
+		w.log.Warn("jobs had two names after a power cut", "count", len(removed))
+	}
+	if w.guard, err = startGuard(); err != nil {
+		w.log.Warn("if this worker is killed, processes that its jobs have started may outlive it", "error", err)
+	} else {
+		defer w.guard.close()
+	}
+	for {
+		lease, err := w.q.s.Register(w.opt.Slots, Version, w.q.cfg.Lease)
+		if err != nil {
+			return err
+		}
+		w.mu.Lock()
+		w.id = lease.Worker()
+		w.mu.Unlock()
+		err = newIncarnation(w, lease).run(ctx)
+		if !errors.Is(err, errLeaseLost) {
+			return err
+		}
+		w.problem(fmt.Errorf("worker %s: %w", lease.Worker(), err))
+	}
+}
+
+func (w *Worker) emit(e Event) {
+	e.Time = w.q.s.Now().UTC()
+	e.Seconds = e.Duration.Seconds()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e.Worker = w.id
+	if w.opt.Events != nil {
+		w.opt.Events(e)
+	}
+}
+
+// problem tells of an error that the worker goes on from.
+func (w *Worker) problem(err error) {
+	w.log.Error("problem", "error", err)
+	w.emit(Event{Kind: EventProblem, Error: err.Error()})
+}
+
+// mailbox hands values from many goroutines to one, which never keeps them waiting.
+type mailbox[T any] struct {
+	C    chan struct{} // receives when there is something to take
+	mu   sync.Mutex
+	list []T
+}
+
+func newMailbox[T any]() *mailbox[T] { return &mailbox[T]{C: make(chan struct{}, 1)} }
+
+func (m *mailbox[T]) put(v ...T) {
+	m.mu.Lock()
+	m.list = append(m.list, v...)
+	m.mu.Unlock()
+	select {
+	case m.C <- struct{}{}:
+	default:
+	}
+}
+
+func (m *mailbox[T]) take() []T {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	v := m.list
+	m.list = nil
+	return v
+}
+
+// pollInterval is how long a worker that is not told of changes waits until it scans
+// again: idle is how long nothing has happened, scan how long the last scan took.
+func pollInterval(setting time.Duration, told bool, idle, scan time.Duration) time.Duration {
+	switch {
+	case setting > 0:
+		return setting
+	case told:
+		return pollNet
+	default:
+		// At most a twentieth of the time is spent scanning.
+		return max(min(max(idle, pollFast), pollSlow), 20*scan)
+	}
+}
+
+const (
+	pollNet  = time.Minute            // where events arrive, in case one did not
+	pollFast = 500 * time.Millisecond // where none do: soon after something happened
+	pollSlow = 5 * time.Second        // and when nothing has for a while
+
+	// heartbeats a lease: some may be late or lost before it runs out.
+	beatsPerLease = 12
+	minBeat       = 50 * time.Millisecond
+
+	// On a local file system a look at another worker is a lock that is tried, some
+	// microseconds; on a network it is a few requests to the server.
+	sweepLocal   = 2 * time.Second
+	sweepNetwork = 15 * time.Second
+
+	// Clearing up after dead writers and pruning are not urgent.
+	tidyInterval = time.Hour
+)
+
+func (w *Worker) beatInterval() time.Duration {
+	return max(w.q.cfg.Lease/beatsPerLease, minBeat)
+}
+
+func (w *Worker) sweepInterval() time.Duration {
+	d := sweepLocal
+	if w.q.s.Network() {
+		d = sweepNetwork
+	}
+	return min(d, max(w.q.cfg.Lease/4, minBeat))
+}
+
+// lostFate is what a lost attempt makes of a claim's name.
+func (q *Queue) lostFate(n spool.Name, rnd float64) (spool.Fate, Decision) {
+	d := Decide(n, OutcomeLost, Policy{MaxLost: q.cfg.MaxLost}, q.s.Now(), rnd)
+	n.Due, n.Allowed, n.Lost = d.Due, d.Allowed, d.Lost
+	if d.Verdict == VerdictDead {
+		n.Outcome = string(OutcomeLost)
+	}
+	return spool.Fate{Dead: d.Verdict == VerdictDead, Name: n}, d
+}

@@ -1,0 +1,45 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+)
+
+// ReadConfig returns the spool's settings file; nil if there is none.
+func (s *Spool) ReadConfig() ([]byte, error) {
+	data, err := s.readFile(configFile, 1<<20)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the settings: %w", err)
+	}
+	return data, nil
+}
+
+// ChangeConfig replaces the settings file by what change makes of it, atomically and
+// durably. Concurrent calls on one host follow one another.
+func (s *Spool) ChangeConfig(change func(old []byte) ([]byte, error)) error {
+	unlock, err := s.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	old, err := s.ReadConfig()
+	if err != nil {
+		return err
+	}
+	data, err := change(old)
+	if err != nil {
+		return err
+	}
+	tmp := tmpDir + "/" + s.host.newWID() + "!" + configFile
+	if err := s.writeNew(tmp, data, s.format.Group != ""); err != nil {
+		return fmt.Errorf("write the settings: %w", err)
+	}
+	if err := s.ops.rename(s.abs(tmp), s.abs(configFile)); err != nil {
+		return fmt.Errorf("write the settings: %w", errors.Join(err, s.ops.unlink(s.abs(tmp))))
+	}
+	return s.ops.syncDir(s.dir)
+}

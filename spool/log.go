@@ -1,0 +1,117 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"time"
+)
+
+// maxRecordBytes bounds what ReadLog reads.
+const maxRecordBytes = 1 << 20
+
+// PrepareLogs makes the directory for what is kept of a job's attempts.
+func (s *Spool) PrepareLogs(id string) error {
+	dir := logsDir + "/" + bucket(id)
+	if _, known := s.hours.Load(dir); known {
+		return nil
+	}
+	return s.mkdirs(dir)
+}
+
+// WriteLog writes a file about an attempt, once: the error wraps fs.ErrExist if it is
+// there. It is not synced: a power cut may take it, and its reader expects that.
+func (s *Spool) WriteLog(id string, attempt int, kind string, data []byte) error {
+	fail := func(err error) error {
+		return fmt.Errorf("write the %s of attempt %d of job %q: %w", kind, attempt, id, err)
+	}
+	if err := s.PrepareLogs(id); err != nil {
+		return fail(err)
+	}
+	f, err := s.ops.create(s.LogPath(id, attempt, kind), s.FilePerm())
+	if errors.Is(err, fs.ErrNotExist) {
+		s.hours.Delete(logsDir + "/" + bucket(id))
+		if err = s.PrepareLogs(id); err == nil {
+			f, err = s.ops.create(s.LogPath(id, attempt, kind), s.FilePerm())
+		}
+	}
+	if err != nil {
+		return fail(err)
+	}
+	_, err = f.Write(data)
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		// Half a record would keep the whole one from being written when there is space
+		// again.
+		return fail(errors.Join(err, s.ops.unlink(s.LogPath(id, attempt, kind))))
+	}
+	return nil
+}
+
+// ReadLog reads a record.
+func (s *Spool) ReadLog(id string, attempt int, kind string) ([]byte, error) {
+	f, err := s.ops.open(s.LogPath(id, attempt, kind))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, _, err := readAll(f, maxRecordBytes)
+	return data, err
+}
+
+// OpenLog opens what an attempt wrote, for reading.
+func (s *Spool) OpenLog(id string, attempt int, kind string) (*os.File, error) {
+	f, err := s.ops.open(s.LogPath(id, attempt, kind))
+	if err != nil {
+		return nil, err
+	}
+	return f.os(), nil
+}
+
+// LogSize is the size of such a file; 0 if there is none.
+func (s *Spool) LogSize(id string, attempt int, kind string) int64 {
+	p := s.LogPath(id, attempt, kind)
+	in, err := s.ops.look(path.Dir(p), path.Base(p))
+	if err != nil {
+		return 0
+	}
+	return in.size
+}
+
+// ClaimedAt is when the job of a claim was claimed, by the file server's clock: a
+// rename stamps the file's change time.
+func (s *Spool) ClaimedAt(e Entry) (time.Time, error) {
+	in, err := s.ops.look(s.abs(path.Dir(e.Path)), path.Base(e.Path))
+	return in.ctime.UTC(), err
+}
+
+// WrittenAt is when a job's file was written: when it was enqueued.
+func (s *Spool) WrittenAt(e Entry) (time.Time, error) {
+	in, err := s.ops.look(s.abs(path.Dir(e.Path)), path.Base(e.Path))
+	return in.mtime.UTC(), err
+}
+
+// WorkerHost is the host that a worker's name tells of.
+func WorkerHost(wid string) string {
+	host, _, _ := parseWID(wid)
+	return host
+}
+
+// WorkerLog makes the log file of a worker in the background.
+func (s *Spool) WorkerLog() (*os.File, error) {
+	name := fmt.Sprintf("worker-%s-%d.log", s.Now().UTC().Format("20060102T150405"), os.Getpid())
+	f, err := os.OpenFile(s.abs(logsDir+"/"+name), os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, s.FilePerm())
+	if err != nil {
+		return nil, fmt.Errorf("make a worker's log: %w", err)
+	}
+	return f, nil
+}
+
+// ClaimTime is ClaimedAt for a worker's claim.
+func (s *Spool) ClaimTime(wid string, n Name) (time.Time, error) {
+	return s.ClaimedAt(Entry{Name: n, State: Processing, Worker: wid, Path: claimsDir(wid) + "/" + s.file(n)})
+}
