@@ -66,17 +66,16 @@ func (q *Queue) reap(v spool.Verdict) ([]spool.Entry, error) {
 	for _, n := range claims {
 		attempts[n.ID] = n.Attempt
 	}
-	if len(attempts) > 0 {
-		if err := killOrphans(v.Worker, attempts); err != nil {
-			return nil, fmt.Errorf("reap worker %s: %w", v.Worker, err)
-		}
-	}
-	return q.s.Reap(v.Worker, func(n spool.Name) spool.Fate {
+	// What does not die hangs in the kernel and, with SIGKILL pending, runs no more code
+	// of its own: it must not keep the jobs back for ever.
+	orphansErr := killOrphans(v.Worker, attempts)
+	moved, err := q.s.Reap(v.Worker, func(n spool.Name) spool.Fate {
 		fate, d := q.lostFate(n, rand.Float64())
 		// The record is for people; without it the job is given back all the same.
 		_ = q.writeRecord(q.lostRecord(n, v, d))
 		return fate
 	})
+	return moved, errors.Join(orphansErr, err)
 }
 
 func (q *Queue) lostRecord(n spool.Name, v spool.Verdict, d Decision) Attempt {

@@ -108,7 +108,7 @@ type ending struct {
 func (s *slot) attempt(job Job) ending {
 	q, n := s.in.q, s.claim.Name()
 	start := q.s.Now()
-	e := ending{policy: q.policy(job), wait: max(start.Sub(n.Due), 0), command: job.Command.String()}
+	e := ending{policy: q.policy(job), wait: waited(start, n.Due, job.EnqueuedAt), command: job.Command.String()}
 	e.record = Attempt{
 		JobID: n.ID, Number: n.Attempt, Worker: s.in.lease.Worker(), Host: spool.WorkerHost(s.in.lease.Worker()),
 		StartedAt: ptr(start.UTC()), WaitSeconds: ptr(e.wait.Seconds()),
@@ -134,6 +134,15 @@ func (s *slot) attempt(job Job) ending {
 	e.record.StdoutBytes, e.record.StdoutCut = closeOutput(s, stdout)
 	e.record.StderrBytes, e.record.StderrCut = closeOutput(s, stderr)
 	return e
+}
+
+// waited is how long a job that could have run did not: from its due time, or from
+// when it was enqueued if that was later, as with a run_at in the past.
+func waited(start, due, enqueued time.Time) time.Duration {
+	if enqueued.After(due) {
+		due = enqueued
+	}
+	return max(start.Sub(due), 0)
 }
 
 func (s *slot) timeout(job Job) time.Duration {
@@ -194,8 +203,14 @@ type timeoutError struct {
 }
 
 func (e *timeoutError) Error() string {
-	return fmt.Sprintf("timed out after %s (%v)", FormatDuration(e.after), e.err)
+	text := "timed out after " + FormatDuration(e.after)
+	var exit *ExitError
+	if errors.As(e.err, &exit) {
+		text += ", " + exit.Error()
+	}
+	return text
 }
+
 func (e *timeoutError) Unwrap() error { return e.err }
 
 // outcomeOf judges an attempt: what its handler returned counts before why its
