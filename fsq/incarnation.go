@@ -23,10 +23,12 @@ type incarnation struct {
 	watch    *spool.Watch // nil where there are no events
 	busy     int
 	draining bool
-	active   time.Time // when something last happened
-	scanned  time.Duration
-	promote  time.Time // when scheduled jobs are next moved into pending/
-	retryAt  time.Time // no claims before: the file system refuses them
+	active   time.Time     // when something last happened
+	scanned  time.Time     // when the last scan began
+	scanTook time.Duration // and how long it took
+	promote  time.Time     // when scheduled jobs are next moved into pending/
+	retryAt  time.Time     // no claims before: the file system refuses them
+	refused  time.Duration
 
 	freed   *mailbox[freed]
 	adopter *adopter
@@ -41,6 +43,7 @@ type incarnation struct {
 	mu      sync.Mutex
 	running map[string]*slot // by the claim's file name
 	unknown map[string]bool  // claims that the last audit saw and nobody runs
+	failed  map[string]bool  // claims whose outcome could not be settled
 }
 
 // freed is what a slot reports when it is free again.
@@ -63,7 +66,7 @@ func newIncarnation(w *Worker, lease *spool.Lease) *incarnation {
 func (in *incarnation) run(ctx context.Context) error {
 	var background sync.WaitGroup
 	quit, stop := context.WithCancel(context.Background())
-	for _, f := range []func(context.Context){in.heartbeat, in.sweep, in.adopter.run, in.commits.run} {
+	for _, f := range []func(context.Context){in.heartbeat, in.sweep, in.tidy, in.adopter.run, in.commits.run} {
 		background.Go(func() { f(quit) })
 	}
 	in.startWatch()
@@ -76,6 +79,7 @@ func (in *incarnation) run(ctx context.Context) error {
 	stop()
 	background.Wait()
 	in.commits.flush()
+	in.giveBack()
 	if leaveErr := in.lease.Leave(); err == nil {
 		err = leaveErr
 	}
@@ -136,6 +140,26 @@ func (in *incarnation) loop(ctx context.Context) error {
 	}
 }
 
+// giveBack releases what lies in this worker's directory although nothing runs: claims
+// whose reply was lost just before the end.
+func (in *incarnation) giveBack() {
+	if in.lease.Lost() {
+		return
+	}
+	names, err := in.lease.Claims()
+	if err != nil {
+		return // Leave will say so
+	}
+	for _, n := range names {
+		if in.failed[n.String()] {
+			continue // its outcome could not be settled; as a lost attempt it is counted
+		}
+		if _, err := in.lease.Resume(n).Release(in.q.s.Now()); err != nil && !errors.Is(err, ErrLost) {
+			in.w.problem(err)
+		}
+	}
+}
+
 func (in *incarnation) drain() {
 	if !in.draining {
 		in.draining = true
@@ -168,36 +192,35 @@ func (in *incarnation) startWatch() {
 // nextWake is how long the loop may sleep when nothing happens.
 func (in *incarnation) nextWake() time.Duration {
 	now := in.q.s.Now()
-	wake := in.poll()
+	wake := max(in.poll()-time.Since(in.scanned), 0)
 	if due := in.ready.NextDue(); !due.IsZero() && !in.draining {
 		wake = min(wake, due.Sub(now))
 	}
 	if !in.promote.IsZero() {
 		wake = min(wake, in.promote.Sub(now))
 	}
-	if !in.retryAt.IsZero() {
-		wake = min(wake, time.Until(in.retryAt))
+	if wait := time.Until(in.retryAt); wait > 0 {
+		wake = min(wake, wait)
 	}
 	return max(wake, time.Millisecond)
 }
 
 func (in *incarnation) poll() time.Duration {
-	return pollInterval(in.q.cfg.PollInterval, in.watch != nil, time.Since(in.active), in.scanned)
+	return pollInterval(in.q.cfg.PollInterval, in.watch != nil, time.Since(in.active), in.scanTook)
 }
 
 // scanDue reports, when the timer has fired, whether a scan is due: it may have been
 // set for a job's time only.
 func (in *incarnation) scanDue() bool {
-	if in.watch == nil || !in.promote.IsZero() && !in.promote.After(in.q.s.Now()) {
+	if !in.promote.IsZero() && !in.promote.After(in.q.s.Now()) {
 		return true
 	}
-	return time.Since(in.active) >= in.poll()
+	return time.Since(in.scanned) >= in.poll()
 }
 
 // scan finds out what waits. It is the truth; events only spare it.
 func (in *incarnation) scan() {
-	begin := time.Now()
-	in.active = begin
+	in.scanned = time.Now()
 	next, err := in.q.s.Promote()
 	if err != nil {
 		in.w.problem(err)
@@ -212,10 +235,9 @@ func (in *incarnation) scan() {
 		in.w.problem(err)
 	}
 	in.adopter.offer(drops...)
-	in.scanned = time.Since(begin)
-	if in.watch == nil && in.ready.Len() <= known && len(drops) == 0 {
-		// Nothing new: let the pause grow with the time since something was.
-		in.active = begin.Add(-in.scanned)
+	in.scanTook = time.Since(in.scanned)
+	if in.ready.Len() > known || len(drops) > 0 {
+		in.active = in.scanned
 	}
 }
 
@@ -224,7 +246,6 @@ func (in *incarnation) fill() {
 	if time.Now().Before(in.retryAt) || in.suspect() {
 		return
 	}
-	in.retryAt = time.Time{}
 	for in.busy < in.w.opt.Slots {
 		now := in.q.s.Now()
 		n, ok := in.ready.Next(now)
@@ -253,16 +274,21 @@ func (in *incarnation) claim(n spool.Name) bool {
 	case err != nil:
 		in.w.problem(err)
 		in.ready.Add(n, in.q.s.Now())
-		in.retryAt = time.Now().Add(claimBackoff)
+		in.refused = min(max(2*in.refused, claimBackoff), claimBackoffMax)
+		in.retryAt = time.Now().Add(in.refused)
 		return false
 	}
+	in.refused, in.retryAt = 0, time.Time{}
 	in.start(c)
 	return true
 }
 
-// claimBackoff is the pause after the file system refused a claim: it is full, read
-// only or gone.
-const claimBackoff = time.Second
+// claimBackoff is the first pause after the file system refused a claim, because it is
+// full, read only or gone; each further one is twice as long.
+const (
+	claimBackoff    = time.Second
+	claimBackoffMax = 30 * time.Second
+)
 
 func (in *incarnation) start(c *spool.Claim) {
 	s := newSlot(in, c)
@@ -278,6 +304,16 @@ func (in *incarnation) start(c *spool.Claim) {
 		in.mu.Unlock()
 		in.freed.put(freed{again: again})
 	}()
+}
+
+// unsettled takes note of a claim whose outcome could not be settled.
+func (in *incarnation) unsettled(n spool.Name) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.failed == nil {
+		in.failed = map[string]bool{}
+	}
+	in.failed[n.String()] = true
 }
 
 func (in *incarnation) takeFreed() {

@@ -11,18 +11,12 @@ import (
 )
 
 // sweep gives dead workers' jobs back: at the start and regularly, not only at the
-// start, or a worker's death would go unnoticed until somebody starts another. It
-// also promotes, prunes and clears up, now and then.
+// start, or a worker's death would go unnoticed until somebody starts another.
 func (in *incarnation) sweep(ctx context.Context) {
 	census := in.q.s.NewCensus()
 	interval := in.w.sweepInterval()
-	tidied := time.Time{}
 	for {
 		in.reapDead(ctx, census, interval)
-		if time.Since(tidied) >= tidyInterval {
-			in.w.tidy()
-			tidied = time.Now()
-		}
 		// Spread out, so that the workers of a host do not all look at once.
 		pause := interval + time.Duration(rand.Int64N(int64(interval)/4+1))
 		select {
@@ -95,16 +89,29 @@ func (q *Queue) lostRecord(n spool.Name, v spool.Verdict, d Decision) Attempt {
 	return a
 }
 
-// tidy does what is not urgent.
-func (w *Worker) tidy() {
+// tidy does what is not urgent, now and then.
+func (in *incarnation) tidy(ctx context.Context) {
+	pause := tidyDelay
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause + time.Duration(rand.Int64N(int64(pause)/4))):
+		}
+		in.w.tidyOnce(ctx)
+		pause = tidyInterval
+	}
+}
+
+func (w *Worker) tidyOnce(ctx context.Context) {
 	if _, err := w.q.s.Sweep(0); err != nil {
 		w.problem(err)
 	}
 	if _, err := w.q.s.SweepIDs(); err != nil {
 		w.problem(err)
 	}
-	p, err := w.q.Prune(context.Background(), PruneOptions{})
-	if err != nil && !errors.Is(err, ErrNoRetention) {
+	p, err := w.q.Prune(ctx, PruneOptions{})
+	if err != nil && !errors.Is(err, ErrNoRetention) && ctx.Err() == nil {
 		w.problem(err)
 	}
 	if p.Done+p.Dead > 0 {

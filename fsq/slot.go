@@ -317,6 +317,7 @@ func (s *slot) settle(e ending) (again spool.Name) {
 		return spool.Name{}
 	}
 	if err != nil {
+		s.in.unsettled(n)
 		s.in.w.problem(err)
 		return spool.Name{}
 	}

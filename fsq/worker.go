@@ -68,8 +68,11 @@ type Worker struct {
 	stop    chan struct{} // closed by Interrupt
 	stopped sync.Once
 
-	mu sync.Mutex // one event at a time
-	id string     // of the present incarnation
+	events sync.Mutex           // one event at a time
+	told   map[string]time.Time // problems, by text; guarded by events
+
+	mu sync.Mutex
+	id string // of the present incarnation
 }
 
 // NewWorker makes a worker. Run starts it.
@@ -123,37 +126,73 @@ func (w *Worker) Run(ctx context.Context) error {
 	} else {
 		defer w.guard.close()
 	}
-	for {
-		lease, err := w.q.s.Register(w.opt.Slots, Version, w.q.cfg.Lease)
-		if err != nil {
-			return err
-		}
+	lease, err := w.q.s.Register(w.opt.Slots, Version, w.q.cfg.Lease)
+	for err == nil {
 		w.mu.Lock()
 		w.id = lease.Worker()
 		w.mu.Unlock()
-		err = newIncarnation(w, lease).run(ctx)
+		in := newIncarnation(w, lease)
+		err = in.run(ctx)
 		if !errors.Is(err, errLeaseLost) {
 			return err
 		}
 		w.problem(fmt.Errorf("worker %s: %w", lease.Worker(), err))
+		if in.draining {
+			return nil
+		}
+		lease, err = w.registerAgain(ctx)
+	}
+	return err
+}
+
+// registerAgain registers a worker that was taken for dead. It has been at work, so
+// it waits for better times where a new one would fail.
+func (w *Worker) registerAgain(ctx context.Context) (*spool.Lease, error) {
+	for {
+		lease, err := w.q.s.Register(w.opt.Slots, Version, w.q.cfg.Lease)
+		if err == nil {
+			return lease, nil
+		}
+		w.problem(err)
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-w.stop:
+			return nil, err
+		case <-time.After(registerPause):
+		}
 	}
 }
 
 func (w *Worker) emit(e Event) {
 	e.Time = w.q.s.Now().UTC()
 	e.Seconds = e.Duration.Seconds()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	e.Worker = w.id
+	e.Worker = w.ID()
+	w.events.Lock()
+	defer w.events.Unlock()
 	if w.opt.Events != nil {
 		w.opt.Events(e)
 	}
 }
 
-// problem tells of an error that the worker goes on from.
+// problem tells of an error that the worker goes on from; of the same once a minute,
+// because what goes wrong in a loop goes wrong often.
 func (w *Worker) problem(err error) {
-	w.log.Error("problem", "error", err)
-	w.emit(Event{Kind: EventProblem, Error: err.Error()})
+	text, now := err.Error(), time.Now()
+	w.events.Lock()
+	at, known := w.told[text]
+	again := !known || now.Sub(at) >= problemPause
+	if again {
+		if w.told == nil || len(w.told) >= maxProblems {
+			w.told = map[string]time.Time{}
+		}
+		w.told[text] = now
+	}
+	w.events.Unlock()
+	if again {
+		w.log.Error("problem", "error", err)
+		w.emit(Event{Kind: EventProblem, Error: text})
+	}
 }
 
 // mailbox hands values from many goroutines to one, which never keeps them waiting.
@@ -211,8 +250,14 @@ const (
 	sweepLocal   = 2 * time.Second
 	sweepNetwork = 15 * time.Second
 
-	// Clearing up after dead writers and pruning are not urgent.
+	// Clearing up after dead writers and pruning are not urgent, and a worker that
+	// starts has better things to do.
+	tidyDelay    = time.Minute
 	tidyInterval = time.Hour
+
+	registerPause = time.Second
+	problemPause  = time.Minute
+	maxProblems   = 1000
 )
 
 func (w *Worker) beatInterval() time.Duration {

@@ -172,7 +172,7 @@ func (s *Spool) adopt(base string, decide func(Drop) Adoption) (Adopted, error) 
 	if err := f.Sync(); err != nil {
 		return Adopted{}, err
 	}
-	return s.takeDrop(rel, ad)
+	return s.takeDrop(rel, in, ad)
 }
 
 // patience is how long a file must have been still before it is rejected.
@@ -196,7 +196,7 @@ func (s *Spool) again(base string, in info) time.Duration {
 }
 
 // takeDrop binds the id and renames the file to a job's name.
-func (s *Spool) takeDrop(rel string, ad Adoption) (Adopted, error) {
+func (s *Spool) takeDrop(rel string, read info, ad Adoption) (Adopted, error) {
 	n := ad.Name
 	err := s.reserve(n.ID, rel)
 	for i := 2; errors.Is(err, ErrDuplicate) && !ad.Reserved && i < 10000; i++ {
@@ -216,10 +216,28 @@ func (s *Spool) takeDrop(rel string, ad Adoption) (Adopted, error) {
 	if err := s.moveInto(rel, to); err != nil {
 		return Adopted{}, err
 	}
+	if taken, err := s.ops.look(s.abs(path.Dir(to)), path.Base(to)); err == nil && !taken.same(read) {
+		// Another file came under this name since it was read: what was decided is not
+		// about this one. It becomes a drop again.
+		return Adopted{Again: time.Millisecond}, s.returnDrop(to, rel)
+	}
 	if path.Dir(to) != pendingDir {
 		return Adopted{Name: n, Done: true}, s.Sync(path.Dir(to), pendingDir)
 	}
 	return Adopted{Name: n, Done: true}, nil
+}
+
+// returnDrop gives a file back to be adopted, under its name or, if that is taken
+// again, another.
+func (s *Spool) returnDrop(from, rel string) error {
+	err := s.ops.link(s.abs(from), s.abs(rel))
+	if errors.Is(err, fs.ErrExist) {
+		return s.move(from, strings.TrimSuffix(rel, suffix)+"~"+s.host.newWID()+suffix)
+	}
+	if err == nil {
+		err = s.ops.unlink(s.abs(from))
+	}
+	return err
 }
 
 func (s *Spool) rejectDrop(rel, reason string) (Adopted, error) {

@@ -63,7 +63,11 @@ func realOps() ops {
 	return ops{
 		now: time.Now,
 		create: func(path string, perm fs.FileMode) (file, error) {
-			return wrapFile(os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm))
+			f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
+			if err == nil && shared(perm) {
+				err = f.Chmod(perm)
+			}
+			return wrapFile(f, err)
 		},
 		open: func(path string) (file, error) {
 			return wrapFile(os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0))
@@ -73,7 +77,11 @@ func realOps() ops {
 			if perm != 0 {
 				flags |= os.O_CREATE
 			}
-			return wrapFile(os.OpenFile(path, flags, perm))
+			f, err := os.OpenFile(path, flags, perm)
+			if err == nil && shared(perm) {
+				_ = f.Chmod(perm) // another member's file has it already
+			}
+			return wrapFile(f, err)
 		},
 		link:   func(old, new string) error { return retry(func() error { return os.Link(old, new) }) },
 		rename: func(old, new string) error { return retry(func() error { return unixRename(old, new) }) },
@@ -90,6 +98,10 @@ func realOps() ops {
 		syncFS:  syncFileSystem,
 	}
 }
+
+// shared reports whether perm is of a group's spool: there the modes must be as they
+// are asked for, whatever the umask of this process takes away.
+func shared(perm fs.FileMode) bool { return perm&0o070 != 0 }
 
 // unixRename is rename(2) itself: os.Rename asks lstat first, which costs a call
 // and, on NFS, may cache that the target is not there.

@@ -17,22 +17,24 @@ func (s *Spool) reserve(id, from string) error {
 			return err
 		}
 	}
-	// Twice, because between a look at a stale binding and its removal the world moves.
+	// More than once, because between a look at a stale binding and its removal the
+	// world moves.
+	var err error
 	for range 3 {
-		err := s.ops.link(s.abs(from), s.abs(ref))
-		switch {
-		case err == nil:
+		err = s.ops.link(s.abs(from), s.abs(ref))
+		if err == nil {
 			return nil
-		case errors.Is(err, fs.ErrNotExist):
-			if err := s.mkdirs(path.Dir(ref)); err != nil {
-				return err
-			}
-			continue
-		case !errors.Is(err, fs.ErrExist) && !s.network:
-			return err
 		}
 		held, lookErr := s.ops.look(s.abs(path.Dir(ref)), path.Base(ref))
 		if errors.Is(lookErr, fs.ErrNotExist) {
+			// No binding, so the link failed for another reason: perhaps its directory was
+			// not there.
+			if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrExist) {
+				return err
+			}
+			if mkErr := s.mkdirs(path.Dir(ref)); mkErr != nil {
+				return mkErr
+			}
 			continue
 		}
 		if lookErr != nil {
@@ -45,6 +47,9 @@ func (s *Spool) reserve(id, from string) error {
 		if mine.same(held) {
 			return nil // my own link, whose reply was lost
 		}
+		if !errors.Is(err, fs.ErrExist) && !s.network {
+			return err
+		}
 		stale, staleErr := s.freeIfStale(id, held)
 		if staleErr != nil {
 			return staleErr
@@ -53,7 +58,10 @@ func (s *Spool) reserve(id, from string) error {
 			return ErrDuplicate
 		}
 	}
-	return ErrDuplicate
+	if errors.Is(err, fs.ErrExist) {
+		return ErrDuplicate
+	}
+	return err
 }
 
 // freeIfStale removes the binding of id to held if the spool does not hold that job
@@ -105,14 +113,24 @@ func (s *Spool) holds(id string, held info) (bool, error) {
 			}
 			return nil
 		})
-		if err == nil && !found {
-			err = s.Each(func(e Entry) error {
-				if e.Name.ID == id {
-					found = true
+		for _, st := range []State{Pending, Processing, Done, Dead} {
+			if err != nil || found {
+				break
+			}
+			err = s.walk(st, func(f Found) error {
+				switch {
+				case f.Err == nil:
+					found = f.Name.ID == id
+				case st == Pending:
+					// A dropped file is bound a moment before it gets its name.
+					in, err := s.ops.look(s.abs(path.Dir(f.Path)), f.Base)
+					found = err == nil && in.same(held)
+				}
+				if found {
 					return errStop
 				}
 				return nil
-			}, Pending, Processing, Done, Dead)
+			})
 		}
 		if err != nil && !errors.Is(err, errStop) || found {
 			return found, ignoreStop(err)
