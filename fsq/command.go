@@ -100,7 +100,8 @@ func startCommand(r *Run) (*process, error) {
 		return cannot(err)
 	}
 	env := jobEnv(r, dir)
-	argv, path := r.Job.Command.Args, ""
+	argv := r.Job.Command.Args
+	var path string
 	switch {
 	case len(argv) == 0:
 		argv, path = []string{"sh", "-c", r.Job.Command.Shell}, "/bin/sh"

@@ -12,7 +12,7 @@ import (
 func TestDecide(t *testing.T) {
 	policy := Policy{Allowance: 4, BackoffBase: 2, BackoffMax: time.Hour, MaxLost: 2}
 	now := spool.Truncate(testNow)
-	after := func(d time.Duration) time.Time { return now.Add(d) }
+	after := now.Add
 	for name, tc := range map[string]struct {
 		name    spool.Name
 		outcome Outcome

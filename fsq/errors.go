@@ -24,13 +24,14 @@ var (
 	ErrInterrupted = errors.New("interrupted")
 )
 
-// DuplicateError says that an id is taken. It is an ErrDuplicate.
+// DuplicateError says that an id is taken.
 type DuplicateError struct{ ID string }
 
 func (e *DuplicateError) Error() string {
 	return fmt.Sprintf("the queue holds a job %q already", e.ID)
 }
 
+// Is makes it an ErrDuplicate.
 func (e *DuplicateError) Is(target error) bool { return target == ErrDuplicate }
 
 func notFound(id string) error { return fmt.Errorf("job %q: %w", id, ErrNotFound) }

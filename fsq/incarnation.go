@@ -74,7 +74,7 @@ func (in *incarnation) run(ctx context.Context) error {
 	err := in.loop(ctx)
 	in.stopRuns(ErrInterrupted)
 	if in.watch != nil {
-		in.watch.Close()
+		_ = in.watch.Close()
 	}
 	stop()
 	background.Wait()
@@ -349,7 +349,7 @@ func (in *incarnation) takeHints() (rescan bool) {
 	}
 	if h.Broken != nil {
 		in.w.log.Warn("the watch of the file system ended", "error", h.Broken)
-		in.watch.Close()
+		_ = in.watch.Close()
 		in.watch = nil
 		in.startWatch()
 	}

@@ -76,7 +76,7 @@ func (s *Spool) register(slots int, version string, lease time.Duration) (*Lease
 		if !ok {
 			_ = s.ops.unlink(s.abs(hidden))
 			_ = s.ops.unlink(s.abs(workerPath(wid)))
-			l.file.Close()
+			_ = l.file.Close()
 		}
 	}()
 	if _, err = l.file.Write(append(data, '\n')); err != nil {

@@ -158,7 +158,7 @@ func (s *Spool) make(group string) error {
 		}
 	}
 	if lock, err := s.ops.create(s.abs(lockFile), s.filePerm(group != "")); err == nil {
-		lock.Close()
+		_ = lock.Close()
 	} else if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
@@ -215,7 +215,7 @@ func (s *Spool) foldsCase() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	f.Close()
+	_ = f.Close()
 	_, lookErr := s.ops.look(s.abs(tmpDir), filepath.Base(tmp[:len(tmp)-len("case")]+"CASE"))
 	return lookErr == nil, s.ops.unlink(s.abs(tmp))
 }

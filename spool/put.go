@@ -116,7 +116,8 @@ func (s *Spool) stage(it Item, sync bool) (*put, error) {
 		return nil, fmt.Errorf("%w: it has %d bytes, %d is the limit", ErrTooLarge, len(it.Data), s.format.MaxJobBytes)
 	}
 	p := &put{s: s, it: it}
-	return p, p.write(sync)
+	err := p.write(sync)
+	return p, err
 }
 
 func (p *put) write(sync bool) error {

@@ -131,6 +131,9 @@ func (r *Ready) Next(now time.Time) (n Name, ok bool) {
 		r.push(&r.due, n, key)
 	}
 	if len(r.front) > 0 && (len(r.due.names) == 0 || tieOrder(r.front[0], r.due.names[0]) <= 0) {
+		if r.better() {
+			return Name{}, false
+		}
 		n, r.front = r.front[0], r.front[1:]
 		delete(r.member, n.String())
 		return n, true
@@ -155,7 +158,7 @@ func (r *Ready) breakTie(n Name) Name {
 	}
 	generated := func(n Name) bool { _, ok := ulidTime(n.ID); return ok }
 	if !slices.ContainsFunc(tied, func(n Name) bool { return !generated(n) }) {
-		r.front = mergeFront(r.front, tied[1:])
+		r.lineUp(tied[1:])
 		return tied[0]
 	}
 	at := make(map[string]time.Time, len(tied))
@@ -163,19 +166,33 @@ func (r *Ready) breakTie(n Name) Name {
 		at[n.ID] = r.Order(n)
 	}
 	slices.SortStableFunc(tied, func(a, b Name) int { return cmp.Or(at[a.ID].Compare(at[b.ID]), strings.Compare(a.ID, b.ID)) })
-	r.front = mergeFront(r.front, tied[1:])
+	r.lineUp(tied[1:])
 	return tied[0]
 }
 
-// mergeFront keeps front in the order of turns; what tied earlier stays before what
-// ties with it now.
-func mergeFront(front, tied []Name) []Name {
-	if len(front) == 0 {
-		return tied
+// lineUp keeps front in the order of turns: what tied earlier stays before what
+// ties with it now. What exceeds the limit goes back: it keeps its place, because
+// front goes before what ties with it.
+func (r *Ready) lineUp(tied []Name) {
+	if len(r.front) > 0 {
+		tied = append(slices.Clone(r.front), tied...)
+		slices.SortStableFunc(tied, tieOrder)
 	}
-	all := append(slices.Clone(front), tied...)
-	slices.SortStableFunc(all, tieOrder)
-	return all
+	r.front = tied
+	if len(tied) <= 2*r.limit {
+		return
+	}
+	r.front = slices.Clone(tied[:r.limit])
+	for _, n := range tied[r.limit:] {
+		key := n.String()
+		delete(r.member, key)
+		r.push(&r.due, n, key)
+	}
+}
+
+// better reports whether one that was left out goes before all of front.
+func (r *Ready) better() bool {
+	return r.due.out != nil && len(r.front) > 0 && tieOrder(*r.due.out, r.front[0]) < 0
 }
 
 // NextDue is when the next job that it knows of will be due; zero if none.
@@ -188,7 +205,7 @@ func (r *Ready) NextDue() time.Time {
 
 // NeedsScan reports whether it has run out of jobs while some were left out.
 func (r *Ready) NeedsScan(now time.Time) bool {
-	return r.due.out != nil && len(r.due.names) == 0 && len(r.front) == 0 ||
+	return r.due.out != nil && len(r.due.names) == 0 && (len(r.front) == 0 || r.better()) ||
 		r.later.out != nil && (len(r.later.names) == 0 || !r.later.out.Due.After(now))
 }
 

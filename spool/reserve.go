@@ -147,8 +147,8 @@ func (s *Spool) lock() (unlock func(), err error) {
 		return nil, fmt.Errorf("lock the spool: %w", err)
 	}
 	if err := f.lock(); err != nil {
-		f.Close()
+		_ = f.Close()
 		return nil, fmt.Errorf("lock the spool: %w", err)
 	}
-	return func() { f.Close() }, nil
+	return func() { _ = f.Close() }, nil
 }

@@ -46,7 +46,7 @@ func (s *Spool) Watch() (*Watch, error) {
 	}
 	for _, d := range []string{pendingDir, ctlDir + "/" + string(Drain), ctlDir + "/" + string(Interrupt)} {
 		if err := w.Add(s.abs(d)); err != nil {
-			w.Close()
+			_ = w.Close()
 			return nil, fmt.Errorf("watch %s: %w", d, err)
 		}
 	}

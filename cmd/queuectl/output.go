@@ -33,7 +33,9 @@ func (o *output) Write(p []byte) (int, error) {
 	return n, err
 }
 
-func (o *output) printf(format string, args ...any) { fmt.Fprintf(o, format, args...) }
+func (o *output) printf(format string, args ...any) {
+	_, _ = fmt.Fprintf(o, format, args...) // Write keeps the first error
+}
 
 func (o *output) terminal() bool { return o.width > 0 }
 
