@@ -5,8 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/queuectl/queuectl/spool"
 	"pgregory.net/rapid"
+
+	"github.com/queuectl/queuectl/spool"
 )
 
 func TestDecide(t *testing.T) {

@@ -75,7 +75,11 @@ func (q *Queue) detail(i *JobInfo, e spool.Entry) {
 	if e.State == spool.Processing {
 		if at, err := q.s.ClaimedAt(e); err == nil {
 			i.StartedAt = ptr(at)
-			i.WaitSeconds = ptr(max(at.Sub(e.Due), 0).Seconds())
+			enqueued := e.Due
+			if i.EnqueuedAt != nil {
+				enqueued = *i.EnqueuedAt
+			}
+			i.WaitSeconds = ptr(waited(at, e.Due, enqueued).Seconds())
 		}
 	} else if a, ok := q.readRecord(e.Name.ID, e.Attempt); ok && e.State != spool.Done {
 		i.Error = a.Error

@@ -80,7 +80,7 @@ func killRound(worker string, attempts map[string]int) ([]int, error) {
 		if err != nil {
 			continue
 		}
-		defer func() { _ = p.Release() }()
+		defer func() { _ = p.Release() }() //nolint:gocritic // held until all have been killed
 		if !isOrphan(pid, worker, attempts) || p.Signal(unix.SIGSTOP) != nil {
 			continue
 		}

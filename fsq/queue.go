@@ -115,6 +115,9 @@ func (q *Queue) item(j Job) (spool.Item, Job, error) {
 	if err := j.Validate(); err != nil {
 		return spool.Item{}, j, err
 	}
+	if err := q.s.Calibrate(); err != nil {
+		return spool.Item{}, j, err
+	}
 	now := q.s.Now()
 	chosen := j.ID != ""
 	if !chosen {

@@ -45,6 +45,9 @@ func (in *incarnation) reapDead(ctx context.Context, census *spool.Census, poll 
 			in.w.problem(err)
 		}
 		in.w.log.Info("a worker is dead", "worker", v.Worker, "reason", v.Reason, "jobs", len(moved))
+		if len(moved) == 0 {
+			continue // another was faster, or there was nothing to give back
+		}
 		in.w.emit(Event{Kind: EventReaped, Command: v.Worker, Error: v.Reason, Count: len(moved)})
 	}
 }

@@ -1,6 +1,8 @@
 package spool
 
 import (
+	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +14,9 @@ import (
 // disagree still agree on what is due.
 type clock struct {
 	offset atomic.Int64 // the server's clock minus this host's, nanoseconds
+
+	once sync.Once
+	err  error
 
 	mu   sync.Mutex
 	last time.Time
@@ -28,6 +33,30 @@ func (s *Spool) observe(stamp, before, after time.Time) {
 		return
 	}
 	s.clock.offset.Store(int64(stamp.Sub(before.Add(after.Sub(before) / 2))))
+}
+
+// Calibrate asks a network file system for its time, once, by the stamp of a file
+// made for it. Without that, what a process puts first would be due by its own clock.
+// On a local file system it does nothing.
+func (s *Spool) Calibrate() error {
+	if !s.network {
+		return nil
+	}
+	s.clock.once.Do(func() {
+		tmp := tmpDir + "/" + s.host.newWID() + "!clock"
+		before := s.ops.now()
+		f, err := s.ops.create(s.abs(tmp), s.FilePerm())
+		if err != nil {
+			s.clock.err = fmt.Errorf("ask the file server for its time: %w", err)
+			return
+		}
+		in, err := f.info()
+		if err == nil {
+			s.observe(in.mtime, before, s.ops.now())
+		}
+		s.clock.err = errors.Join(err, f.Close(), s.ops.unlink(s.abs(tmp)))
+	})
+	return s.clock.err
 }
 
 // tick is Now, but later than any tick before: it orders what this process puts.

@@ -65,7 +65,7 @@ func isNetwork(dir string) bool {
 		}
 		dir = dir[:i]
 	}
-	if _, local := localMagic[int64(st.Type)&0xffffffff]; !local { //nolint:unconvert // 32 bits wide on some machines
+	if _, local := localMagic[int64(st.Type)&0xffffffff]; !local { // 32 bits wide on some machines
 		return true
 	}
 	return networkTypes[mountType(dir)]

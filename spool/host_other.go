@@ -22,5 +22,5 @@ func isNetwork(dir string) bool {
 	if unix.Statfs(dir, &st) != nil {
 		return false
 	}
-	return uint64(st.Flags)&uint64(unix.MNT_LOCAL) == 0 //nolint:unconvert // widths differ by system
+	return uint64(st.Flags)&uint64(unix.MNT_LOCAL) == 0 // widths differ by system
 }

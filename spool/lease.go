@@ -125,7 +125,7 @@ func (l *Lease) Beat() error {
 	if l.lost.Load() {
 		return fmt.Errorf("worker %s: its lease: %w", l.Worker(), ErrLost)
 	}
-	before := l.s.Now()
+	before := l.s.ops.now()
 	if err := l.file.touch(); err != nil {
 		if isStale(err) {
 			return l.fail()
@@ -133,7 +133,7 @@ func (l *Lease) Beat() error {
 		return fmt.Errorf("worker %s: heartbeat: %w", l.Worker(), err)
 	}
 	if in, err := l.file.info(); err == nil {
-		l.s.observe(in.mtime, before, l.s.Now())
+		l.s.observe(in.mtime, before, l.s.ops.now())
 	}
 	return l.check()
 }

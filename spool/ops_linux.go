@@ -9,7 +9,7 @@ import (
 
 func infoOf(st *unix.Stat_t) info {
 	return info{
-		dev: st.Dev, ino: st.Ino, nlink: uint64(st.Nlink), //nolint:unconvert // 32 bits wide on some machines
+		dev: st.Dev, ino: st.Ino, nlink: uint64(st.Nlink), // 32 bits wide on some machines
 		uid: st.Uid, gid: st.Gid, mode: kind(st.Mode), size: st.Size,
 		mtime: time.Unix(st.Mtim.Unix()), ctime: time.Unix(st.Ctim.Unix()),
 	}

@@ -11,8 +11,8 @@ import (
 
 func infoOf(st *unix.Stat_t) info {
 	return info{
-		dev: uint64(st.Dev), ino: st.Ino, nlink: uint64(st.Nlink), //nolint:unconvert // widths differ by system
-		uid: st.Uid, gid: st.Gid, mode: kind(uint32(st.Mode)), size: st.Size, //nolint:unconvert // widths differ by system
+		dev: uint64(st.Dev), ino: st.Ino, nlink: uint64(st.Nlink), // widths differ by system
+		uid: st.Uid, gid: st.Gid, mode: kind(uint32(st.Mode)), size: st.Size, // widths differ by system
 		mtime: time.Unix(st.Mtim.Unix()), ctime: time.Unix(st.Ctim.Unix()),
 	}
 }

@@ -123,14 +123,14 @@ func (s *Spool) stage(it Item, sync bool) (*put, error) {
 func (p *put) write(sync bool) error {
 	s := p.s
 	p.tmp = tmpDir + "/" + s.writer + "-" + strconv.FormatUint(s.seq.next(), 36) + "!" + s.file(p.it.Name)
-	before := s.tick()
+	begun := s.ops.now()
 	f, err := s.ops.create(s.abs(p.tmp), s.FilePerm())
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(p.it.Data)
 	if err == nil && !s.network {
-		err = f.stamp(before) // the order of jobs that are due at once: see Ready
+		err = f.stamp(s.tick()) // the order of jobs that are due at once: see Ready
 	}
 	if err == nil && sync {
 		err = f.Sync()
@@ -138,7 +138,7 @@ func (p *put) write(sync bool) error {
 	if err == nil && s.network {
 		var in info
 		if in, err = f.info(); err == nil {
-			s.observe(in.mtime, before, s.Now())
+			s.observe(in.mtime, begun, s.ops.now())
 		}
 	}
 	// NFS reports at close what it could not write.

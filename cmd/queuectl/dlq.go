@@ -82,8 +82,8 @@ func (a *app) dlqList(ctx context.Context, limit int) error {
 func (a *app) printDeadLetters(d deadLetters) {
 	now := a.now()
 	t := &table{
-		head:  []string{"ID", ">TRIES", "DIED", "ERROR", "COMMAND"},
-		limit: map[int]int{0: idWidth, 3: detailWidth},
+		head:   []string{"ID", ">TRIES", "DIED", "ERROR", "COMMAND"},
+		shrink: []int{3, 0},
 	}
 	for _, j := range d.Jobs {
 		t.add(cell{clean(j.ID), bold}, cell{text: attemptsOf(j)}, cell{text: whenOf(j, now)},

@@ -234,11 +234,11 @@ func (a *app) queued(ctx context.Context, q *fsq.Queue, jobs ...fsq.Job) {
 	case len(jobs) > 1:
 		a.note("%s are queued", plural(len(jobs), "job"))
 	case job.RunAt.After(now):
-		a.note("%s is queued and runs at %s", clean(job.ID), both(job.RunAt, now))
+		a.note("%s is queued and runs at %s", job.ID, both(job.RunAt, now))
 	case job.RunAt.IsZero() || now.Sub(job.RunAt) < minute:
-		a.note("%s is queued and runs as soon as a worker is free", clean(job.ID))
+		a.note("%s is queued and runs as soon as a worker is free", job.ID)
 	default:
-		a.note("%s is queued; its time was %s, so it runs as soon as a worker is free", clean(job.ID), both(job.RunAt, now))
+		a.note("%s is queued; its time was %s, so it runs as soon as a worker is free", job.ID, both(job.RunAt, now))
 	}
 	if ws, err := q.Workers(ctx); err == nil && alive(ws) == 0 {
 		a.hint("no worker is running; queuectl worker start runs the jobs")

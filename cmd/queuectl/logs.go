@@ -48,7 +48,7 @@ type logInfo struct {
 	Outcome  *string `json:"outcome"`
 }
 
-func (a *app) logs(_ context.Context, o logsOptions, id string) error {
+func (a *app) logs(ctx context.Context, o logsOptions, id string) error {
 	q, err := a.existing()
 	if err != nil {
 		return err
@@ -66,16 +66,24 @@ func (a *app) logs(_ context.Context, o logsOptions, id string) error {
 		cut, elsewhere = at.StderrCut, at.StdoutBytes
 	}
 	var src io.Reader
+	empty := true
 	if f != nil {
 		defer f.Close()
 		src = f
+		info, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		empty = info.Size() == 0
 	}
 	switch {
 	case at.Number == 0:
-		a.note("%s has not run yet", clean(id))
-	case f == nil && elsewhere > 0:
+		a.note("%s has not run yet", id)
+	case empty && elsewhere > 0:
 		a.note("attempt %d wrote nothing to %s; there is output on %s", at.Number, name, other)
-	case f == nil:
+	case empty && at.Outcome == fsq.OutcomeRunning:
+		a.note("attempt %d runs and has written nothing to %s yet", at.Number, name)
+	case empty:
 		a.note("attempt %d wrote nothing to %s", at.Number, name)
 	}
 	if a.json {

@@ -29,7 +29,7 @@ func main() {
 	// A job's environment has its own retries under the name of the setting; a job
 	// that enqueues another one must not hand them on.
 	if os.Getenv("QUEUECTL_JOB_ID") != "" {
-		_ = os.Unsetenv(envName("max-retries"))
+		os.Unsetenv(envName("max-retries"))
 	}
 	// A closed pipe becomes an error of the write instead of the end of a worker
 	// with its jobs. Notify, not Ignore: an ignored signal would stay so in the jobs.

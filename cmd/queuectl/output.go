@@ -33,9 +33,7 @@ func (o *output) Write(p []byte) (int, error) {
 	return n, err
 }
 
-func (o *output) printf(format string, args ...any) {
-	_, _ = fmt.Fprintf(o, format, args...) // Write keeps the first error
-}
+func (o *output) printf(format string, args ...any) { fmt.Fprintf(o, format, args...) }
 
 func (o *output) terminal() bool { return o.width > 0 }
 
@@ -115,17 +113,15 @@ func (a *app) report(err error) {
 	}
 }
 
-func (a *app) warn(format string, args ...any) {
-	a.err.printf("queuectl: warning: %s\n", fmt.Sprintf(format, args...))
-}
+func (a *app) warn(format string, args ...any) { a.note("queuectl: warning: "+format, args...) }
 
 func (a *app) hint(format string, args ...any) {
-	a.err.printf("%s\n", a.err.paint(dim, "hint: "+fmt.Sprintf(format, args...)))
+	a.err.printf("%s\n", a.err.paint(dim, clean(fmt.Sprintf("hint: "+format, args...))))
 }
 
 // note is talk: what a person wants to know and a program does not.
 func (a *app) note(format string, args ...any) {
-	a.err.printf("%s\n", fmt.Sprintf(format, args...))
+	a.err.printf("%s\n", clean(fmt.Sprintf(format, args...)))
 }
 
 // message is err in words; the system's words for an interrupted command are not
@@ -153,7 +149,7 @@ func (h logHandler) Handle(_ context.Context, r slog.Record) error {
 		fmt.Fprintf(&b, " %s=%v", at.Key, at.Value)
 		return true
 	})
-	h.a.warn("%s", clean(b.String()))
+	h.a.warn("%s", b.String())
 	return nil
 }
 

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -33,6 +36,8 @@ func TestScript(t *testing.T) {
 			e.Setenv("QUEUECTL_SPOOL", filepath.Join(e.WorkDir, "spool"))
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
 			e.Setenv("TZ", "Europe/Berlin")
+			// The race detector makes every process sleep a second at its end.
+			e.Setenv("GORACE", "atexit_sleep_ms=0")
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -83,19 +88,39 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 // waitLimit only guards against a hang: nothing is expected to take that long.
 const waitLimit = time.Minute
 
-// waitFor PATTERN CMD…: runs a command again and again until its output matches.
+// waitFor PATTERN queuectl ARG…, or waitFor PATTERN FILE…: looks again and again
+// until the output, or the content of one of the files, matches. It looks from within
+// this process: many new ones would keep the machine from what is waited for.
 func waitFor(ts *testscript.TestScript, neg bool, args []string) {
-	if len(args) < 2 {
-		ts.Fatalf("usage: [!] waitfor PATTERN COMMAND…")
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: waitfor PATTERN queuectl ARG… | waitfor PATTERN FILE…")
 	}
 	pattern, err := regexp.Compile("(?m)" + args[0])
 	ts.Check(err)
-	for end := time.Now().Add(waitLimit); ; time.Sleep(20 * time.Millisecond) {
-		if err := ts.Exec(args[1], args[2:]...); err == nil && pattern.MatchString(ts.ReadFile("stdout")) != neg {
-			return
+	look := func() (found []byte) {
+		for _, glob := range args[1:] {
+			names, err := filepath.Glob(ts.MkAbs(glob))
+			ts.Check(err)
+			for _, name := range names {
+				data, _ := os.ReadFile(name)
+				found = append(found, data...)
+			}
 		}
+		return found
+	}
+	if args[1] == "queuectl" {
+		spool := "--spool=" + ts.Getenv("QUEUECTL_SPOOL")
+		look = func() []byte {
+			var stdout bytes.Buffer
+			run(context.Background(), environment{
+				args: append([]string{spool}, args[2:]...), stdin: strings.NewReader(""), stdout: &stdout, stderr: io.Discard, now: time.Now,
+			})
+			return stdout.Bytes()
+		}
+	}
+	for end := time.Now().Add(waitLimit); !pattern.Match(look()); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
-			ts.Fatalf("waited %v in vain for %q", waitLimit, args[0])
+			ts.Fatalf("waited %v in vain for %q; the last look:\n%s", waitLimit, args[0], look())
 		}
 	}
 }

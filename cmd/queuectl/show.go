@@ -44,7 +44,7 @@ func (a *app) show(ctx context.Context, id string) error {
 		return a.out.json(j)
 	}
 	now := a.now()
-	a.out.printf("%s  %s\n", a.out.paint(bold, clean(j.ID)), headline(a.out, j))
+	a.out.printf("%s  %s\n", a.out.paint(bold, clean(j.ID)), headline(a.out, j, now))
 	jobFacts(j, now).write(a.out, "  ")
 	for _, at := range j.Records {
 		a.showAttempt(at, now)
@@ -57,7 +57,7 @@ func (a *app) show(ctx context.Context, id string) error {
 	return nil
 }
 
-func headline(o *output, j fsq.JobInfo) string {
+func headline(o *output, j fsq.JobInfo, now time.Time) string {
 	s := o.paint(stateStyle[j.State], string(j.State))
 	switch j.State {
 	case "processing", "done", "dead":
@@ -205,7 +205,7 @@ func (a *app) showTail(q *fsq.Queue, id string, attempt int, s fsq.Stream) {
 	name := map[fsq.Stream]string{fsq.Stdout: "stdout", fsq.Stderr: "stderr"}[s]
 	f, _, err := q.Log(id, attempt, s)
 	if err != nil {
-		a.warn("%s of attempt %d: %s", name, attempt, clean(err.Error()))
+		a.warn("%s of attempt %d: %s", name, attempt, err.Error())
 		return
 	}
 	if f == nil {
@@ -214,7 +214,7 @@ func (a *app) showTail(q *fsq.Queue, id string, attempt int, s fsq.Stream) {
 	defer f.Close()
 	lines, all, err := tail(f)
 	if err != nil {
-		a.warn("%s of attempt %d: %s", name, attempt, clean(err.Error()))
+		a.warn("%s of attempt %d: %s", name, attempt, err.Error())
 		return
 	}
 	if len(lines) == 0 {

@@ -1,6 +1,9 @@
 package main
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // cell is a text in a table, with the colour that it gets where colours are shown.
 type cell struct {
@@ -8,17 +11,24 @@ type cell struct {
 	style style
 }
 
-// table is printed in columns as wide as their widest cell. On a terminal the last
-// column is cut so that no row wraps; a pipe gets everything.
+// table is printed in columns as wide as their widest cell. On a terminal cells are
+// cut so that no row wraps; a pipe gets everything.
 type table struct {
-	head  []string // a title that begins with ">" is of a column flushed right
-	rows  [][]cell
-	limit map[int]int // columns that are cut on a terminal, by index
+	head   []string // a title that begins with ">" is of a column flushed right
+	rows   [][]cell
+	shrink []int // columns that a terminal may cut, the first one first; the last column comes after them
 }
 
 func (t *table) add(cells ...cell) { t.rows = append(t.rows, cells) }
 
-const gap = "  "
+const (
+	gap = "  "
+	// What a column that may be cut has at most on a terminal, what it keeps, and what
+	// the last one gets at their cost.
+	mostWidth  = 32
+	leastWidth = 12
+	lastWidth  = 24
+)
 
 func (t *table) write(o *output) {
 	if len(t.rows) == 0 {
@@ -33,37 +43,52 @@ func (t *table) write(o *output) {
 	rows := append([][]cell{head}, t.rows...)
 	widths := make([]int, len(head))
 	for _, row := range rows {
-		for i := range row {
-			if n := t.limit[i]; n > 0 && o.terminal() {
-				row[i].text = shorten(row[i].text, n)
-			}
-			widths[i] = max(widths[i], width(row[i].text))
+		for i, c := range row {
+			widths[i] = max(widths[i], width(c.text))
 		}
+	}
+	if o.terminal() {
+		t.fit(widths, o.width)
 	}
 	last := len(head) - 1
-	used := 0
-	for _, w := range widths[:last] {
-		used += w + len(gap)
-	}
-	var b strings.Builder
 	for _, row := range rows {
+		var b strings.Builder
 		for i, c := range row {
-			if i == last && o.terminal() {
-				// A narrow terminal still shows the beginning; it wraps then.
-				c.text = shorten(c.text, max(o.width-used, 10))
+			text := shorten(c.text, widths[i])
+			pad := strings.Repeat(" ", max(widths[i]-width(text), 0))
+			if right[i] {
+				b.WriteString(pad)
+				pad = ""
 			}
-			pad := strings.Repeat(" ", max(widths[i]-width(c.text), 0))
-			switch {
-			case i == last:
-				b.WriteString(o.paint(c.style, c.text))
-			case right[i]:
-				b.WriteString(pad + o.paint(c.style, c.text) + gap)
-			default:
-				b.WriteString(o.paint(c.style, c.text) + pad + gap)
+			b.WriteString(o.paint(c.style, text))
+			if i < last {
+				b.WriteString(pad + gap)
 			}
 		}
-		line := strings.TrimRight(b.String(), " ")
-		b.Reset()
-		o.printf("%s\n", line)
+		o.printf("%s\n", strings.TrimRight(b.String(), " "))
 	}
+}
+
+// fit narrows columns until a row takes no more than the terminal has.
+func (t *table) fit(widths []int, columns int) {
+	last := len(widths) - 1
+	room := columns - last*len(gap)
+	for i, w := range widths {
+		if slices.Contains(t.shrink, i) {
+			w = min(w, mostWidth)
+			widths[i] = w
+		}
+		if i < last {
+			room -= w
+		}
+	}
+	for _, i := range t.shrink {
+		if need := min(widths[last], lastWidth) - room; need > 0 {
+			cut := min(need, max(widths[i]-leastWidth, 0))
+			widths[i] -= cut
+			room += cut
+		}
+	}
+	// A terminal too narrow for that wraps, and shows a little of each.
+	widths[last] = min(widths[last], max(room, 1))
 }

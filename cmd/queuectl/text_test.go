@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -89,6 +90,8 @@ func TestRelative(t *testing.T) {
 		{-2 * time.Hour, "2h ago"},
 		{25*time.Hour + 5*time.Minute, "in 1d1h"},
 		{-400 * 24 * time.Hour, "400d ago"},
+		{math.MaxInt64, "in 106751d"},
+		{math.MinInt64, "106751d ago"},
 	} {
 		if have := relative(now.Add(test.d), now); have != test.want {
 			t.Errorf("%v: have %q, want %q", test.d, have, test.want)
@@ -109,9 +112,9 @@ func TestSpan(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	tab := func() *table {
-		t := &table{head: []string{"ID", ">N", "TEXT"}, limit: map[int]int{0: 6}}
-		t.add(cell{"long-name-of-a-job", red}, cell{text: "7"}, cell{text: strings.Repeat("x", 40)})
-		t.add(cell{"世界", plain}, cell{text: "1000"}, cell{text: "y"})
+		t := &table{head: []string{"ID", ">N", "WHY", "TEXT"}, shrink: []int{2, 0}}
+		t.add(cell{"id-of-a-certain-length", red}, cell{text: "7"}, cell{text: "a reason that goes on and on and on"}, cell{text: strings.Repeat("x", 60)})
+		t.add(cell{"世界", plain}, cell{text: "1000"}, cell{text: "-"}, cell{text: "y"})
 		return t
 	}
 	for _, test := range []struct {
@@ -121,19 +124,24 @@ func TestTable(t *testing.T) {
 		want  []string
 	}{
 		{"pipe", 0, false, []string{
-			"ID                     N  TEXT",
-			"long-name-of-a-job     7  " + strings.Repeat("x", 40),
-			"世界                1000  y",
+			"ID                         N  WHY                                  TEXT",
+			"id-of-a-certain-length     7  a reason that goes on and on and on  " + strings.Repeat("x", 60),
+			"世界                    1000  -                                    y",
 		}},
-		{"terminal", 30, false, []string{
-			"ID         N  TEXT",
-			"long-…     7  xxxxxxxxxxxxxxx…",
-			"世界    1000  y",
+		{"wide", 110, false, []string{
+			"ID                         N  WHY                               TEXT",
+			"id-of-a-certain-length     7  a reason that goes on and on an…  " + strings.Repeat("x", 45) + "…",
+			"世界                    1000  -                                 y",
 		}},
-		{"colour", 30, true, []string{
-			"\x1b[2mID\x1b[0m         \x1b[2mN\x1b[0m  \x1b[2mTEXT\x1b[0m",
-			"\x1b[31mlong-…\x1b[0m     7  xxxxxxxxxxxxxxx…",
-			"世界    1000  y",
+		{"narrow", 66, false, []string{
+			"ID                       N  WHY           TEXT",
+			"id-of-a-certain-len…     7  a reason th…  xxxxxxxxxxxxxxxxxxxxxxx…",
+			"世界                  1000  -             y",
+		}},
+		{"colour", 66, true, []string{
+			"\x1b[2mID\x1b[0m                       \x1b[2mN\x1b[0m  \x1b[2mWHY\x1b[0m           \x1b[2mTEXT\x1b[0m",
+			"\x1b[31mid-of-a-certain-len…\x1b[0m     7  a reason th…  xxxxxxxxxxxxxxxxxxxxxxx…",
+			"世界                  1000  -             y",
 		}},
 	} {
 		var b strings.Builder

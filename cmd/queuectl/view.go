@@ -57,17 +57,10 @@ func detailOf(j fsq.JobInfo) string {
 	return "-"
 }
 
-// Widths beyond which a terminal shows the beginning only: an id and an error that
-// leave room for the command in 80 columns.
-const (
-	idWidth     = 28
-	detailWidth = 32
-)
-
 func jobTable(jobs []fsq.JobInfo, now time.Time) *table {
 	t := &table{
-		head:  []string{"ID", "STATE", ">PRIO", ">TRIES", "WHEN", "DETAIL", "COMMAND"},
-		limit: map[int]int{0: idWidth, 5: detailWidth},
+		head:   []string{"ID", "STATE", ">PRIO", ">TRIES", "WHEN", "DETAIL", "COMMAND"},
+		shrink: []int{5, 0}, // an id that is cut cannot be copied
 	}
 	for _, j := range jobs {
 		t.add(

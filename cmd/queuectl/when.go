@@ -37,12 +37,12 @@ func units(d, big time.Duration, bigName string, small time.Duration, smallName 
 
 // relative is t as seen from now: "in 3m", "2h ago", "now".
 func relative(t, now time.Time) string {
-	switch d := t.Sub(now); {
-	case d >= time.Second:
-		// Rounded up, so that what is 3m away does not read "in 2m59s".
-		return "in " + span((d + time.Second/2).Truncate(time.Second))
-	case d <= -time.Second:
-		return span((-d).Truncate(time.Second)) + " ago"
+	switch {
+	case t.Sub(now) >= time.Second:
+		// Rounded, so that what is 3m away does not read "in 2m59s".
+		return "in " + span(t.Sub(now).Round(time.Second))
+	case now.Sub(t) >= time.Second:
+		return span(now.Sub(t).Truncate(time.Second)) + " ago"
 	}
 	return "now"
 }

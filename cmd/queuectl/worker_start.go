@@ -107,7 +107,7 @@ func tellReady(f *os.File, e fsq.Event) {
 	line, err := json.Marshal(readiness{Worker: e.Worker, PID: os.Getpid()})
 	if err == nil {
 		// A parent that was killed meanwhile is no reason to stop.
-		_, _ = fmt.Fprintf(f, "%s\n", line)
+		fmt.Fprintf(f, "%s\n", line)
 	}
 	f.Close()
 }

@@ -69,7 +69,7 @@ func (a *app) workerStop(ctx context.Context, o stopOptions, ids []string) error
 		if e.Result == fsq.StopAsked {
 			waiting[e.Worker.ID] = e.Worker
 			if a.err.terminal() {
-				a.note("asked %s to stop, %s", clean(e.Worker.ID), runningJobs(e.Worker))
+				a.note("asked %s to stop, %s", e.Worker.ID, runningJobs(e.Worker))
 			}
 			return
 		}

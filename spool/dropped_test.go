@@ -1,0 +1,352 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// unsynced makes fsync free: these tests are about what is where, not about power.
+func unsynced(s *Spool) {
+	open := s.ops.open
+	s.ops.open = func(path string) (file, error) {
+		f, err := open(path)
+		if err != nil {
+			return nil, err
+		}
+		return noSync{f}, nil
+	}
+	s.ops.syncDir = func(string) error { return nil }
+}
+
+type noSync struct{ file }
+
+func (noSync) Sync() error { return nil }
+
+func inode(t *testing.T, path string) uint64 {
+	t.Helper()
+	st, err := os.Lstat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st.Sys().(*syscall.Stat_t).Ino
+}
+
+// Whatever is dropped ends as one job or one rejected file, with its bytes.
+func TestManyDrops(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	clock := driveClock(s)
+	unsynced(s)
+	random := rand.New(rand.NewPCG(1, 2))
+	want := map[uint64]string{}
+	const drops = 1000
+	adopted, rejected := 0, 0
+	for i := range drops {
+		var content string
+		switch random.IntN(6) {
+		case 0:
+			content = fmt.Sprintf(`{"command":"x","id":"id-%d","n":%d}`, random.IntN(300), i)
+		case 1, 2:
+			content = fmt.Sprintf(`{"command":"x","n":%d}`, i)
+		case 3:
+			content = fmt.Sprintf(`{"n":%d}`, i)
+		case 4:
+			content = strings.Repeat(string(rune('a'+random.IntN(26))), 1+random.IntN(100))
+		case 5:
+			content = fmt.Sprintf(`{"command":"x","n":%d`, i)
+		}
+		// Few stems, so that they collide with each other and with ids.
+		base := fmt.Sprintf("id-%d.json", random.IntN(300))
+		if _, err := os.Lstat(s.abs(pendingDir + "/" + base)); err == nil {
+			base = fmt.Sprintf("other-%d.json", i)
+		}
+		writeFile(t, s.abs(pendingDir+"/"+base), content)
+		want[inode(t, s.abs(pendingDir+"/"+base))] = content
+		if i%100 != 99 {
+			continue
+		}
+		for base, a := range adoptAll(t, s, clock, 2*rejectUnsure) {
+			if a.Rejected != "" {
+				rejected++
+			} else if adopted++; a.Name.ID == "" {
+				t.Errorf("%s: %+v", base, a)
+			}
+		}
+	}
+	if len(want) != drops || adopted+rejected != drops || adopted == 0 || rejected == 0 {
+		t.Errorf("%d dropped, %d adopted, %d rejected", len(want), adopted, rejected)
+	}
+	ids := map[string]bool{}
+	got := map[uint64]string{}
+	for _, e := range all(t, s) {
+		ids[e.Name.ID] = true
+		got[inode(t, s.abs(e.Path))] = readString(t, s.abs(e.Path))
+	}
+	if len(got) != adopted || len(ids) != adopted {
+		t.Errorf("%d adopted, %d jobs with %d ids", adopted, len(got), len(ids))
+	}
+	rejects, err := s.Rejects()
+	mustDo(t, err)
+	if len(rejects) != rejected {
+		t.Errorf("%d rejected, %d in the directory", rejected, len(rejects))
+	}
+	for _, r := range rejects {
+		if r.Reason == "" {
+			t.Errorf("%s has no reason", r.Base)
+		}
+		got[inode(t, s.abs(RejectedPath(r.Base)))] = readString(t, s.abs(RejectedPath(r.Base)))
+	}
+	if !maps.Equal(got, want) {
+		t.Error("not all bytes are as they were dropped")
+	}
+	if b, _ := breaches(t, s); len(b) > 0 {
+		t.Errorf("breaches: %q", b)
+	}
+}
+
+// Two workers on one file: whoever comes last finds nothing to do, at whatever
+// moment the first one is through.
+func TestTwoAdoptersOfOneFile(t *testing.T) {
+	t.Parallel()
+	for _, content := range []string{aJob, `{"command":"x","id":"chosen"}`, `{}`} {
+		for _, at := range []string{"open", "link", "rename", "update", "create"} {
+			t.Run(at+" "+content, func(t *testing.T) {
+				t.Parallel()
+				s := newSpool(t)
+				other := reopen(t, s)
+				other.ops.now = driveClock(s).now // one clock, one millisecond
+				writeFile(t, s.abs(pendingDir+"/job.json"), content)
+				if !knowsWriters(t, s) {
+					t.Skip("this file system cannot say who is writing")
+				}
+				var first Adopted
+				var once sync.Once
+				meanwhile := func(path string) {
+					if !strings.HasSuffix(path, "job.json") && !strings.Contains(path, "job.json.") {
+						return
+					}
+					once.Do(func() {
+						var err error
+						if first, err = other.Adopt("job.json", adoption(s)); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				before(s, at, meanwhile)
+				second, err := s.Adopt("job.json", adoption(s))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if first == (Adopted{}) {
+					if !second.Done {
+						t.Fatalf("neither did it: %+v", second)
+					}
+				} else if !first.Done || second.Done {
+					t.Errorf("first %+v, second %+v: want it done once", first, second)
+				}
+				rejects, err := s.Rejects()
+				mustDo(t, err)
+				if n := len(all(t, s)) + len(rejects); n != 1 || len(rejects) == 1 && rejects[0].Reason == "" {
+					t.Errorf("have %q", tree(t, s))
+				}
+				if b, _ := breaches(t, s); len(b) > 0 {
+					t.Errorf("breaches: %q", b)
+				}
+			})
+		}
+	}
+}
+
+// before calls do before each call of the operation, with its last path.
+func before(s *Spool, op string, do func(path string)) {
+	two := func(call func(a, b string) error) func(a, b string) error {
+		return func(a, b string) error { do(a); return call(a, b) }
+	}
+	switch op {
+	case "open":
+		call := s.ops.open
+		s.ops.open = func(p string) (file, error) { do(p); return call(p) }
+	case "create":
+		call := s.ops.create
+		s.ops.create = func(p string, perm fs.FileMode) (file, error) { do(p); return call(p, perm) }
+	case "update":
+		call := s.ops.update
+		s.ops.update = func(p string, perm fs.FileMode) (file, error) { do(p); return call(p, perm) }
+	case "mkdir":
+		call := s.ops.mkdir
+		s.ops.mkdir = func(p string, perm fs.FileMode) error { do(p); return call(p, perm) }
+	case "link":
+		s.ops.link = two(s.ops.link)
+	case "rename":
+		s.ops.rename = two(s.ops.rename)
+	default:
+		panic(op)
+	}
+}
+
+func TestAdoptersInParallel(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	const drops, adopters = 60, 4
+	var bases []string
+	for i := range drops {
+		base := fmt.Sprintf("job-%02d.json", i)
+		content := fmt.Sprintf(`{"command":"x","n":%d}`, i)
+		if i%3 == 0 {
+			content = fmt.Sprintf(`{"n":%d}`, i)
+		}
+		bases = append(bases, base)
+		writeFile(t, s.abs(pendingDir+"/"+base), content)
+	}
+	var mu sync.Mutex
+	done := map[string]int{}
+	var wg sync.WaitGroup
+	for range adopters {
+		o := reopen(t, s)
+		clock := driveClock(o)
+		unsynced(o)
+		wg.Go(func() {
+			for range 3 { // more than once for the rule of quiet, and for leases of the others
+				for _, base := range bases {
+					a, err := o.Adopt(base, adoption(o))
+					mu.Lock()
+					if err != nil {
+						t.Error(err)
+					} else if a.Done {
+						done[base]++
+					}
+					mu.Unlock()
+				}
+				clock.add(quietNetwork)
+			}
+		})
+	}
+	wg.Wait()
+	for _, base := range bases {
+		if done[base] != 1 {
+			t.Errorf("%s was done with %d times", base, done[base])
+		}
+	}
+	jobs, rejects := all(t, s), files(t, s, rejectedDir)
+	if len(jobs) != drops*2/3 || len(rejects) != 2*drops/3 {
+		t.Errorf("%d jobs and rejects %q", len(jobs), rejects)
+	}
+	if b, _ := breaches(t, s); len(b) > 0 {
+		t.Errorf("breaches: %q", b)
+	}
+}
+
+// An adopter that dies, or is stopped, between binding the id and the rename: the
+// id is the drop's, and whoever comes next goes on.
+func TestAdopterStoppedBeforeTheRename(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	clock := driveClock(s)
+	writeFile(t, s.abs(pendingDir+"/drop.json"), `{"command":"x","id":"chosen"}`)
+	other := reopen(t, s)
+	rename := s.ops.rename
+	var taken error
+	s.ops.rename = func(old, new string) error {
+		if strings.HasPrefix(old, s.abs(pendingDir)) && taken == nil {
+			taken = other.Put(item(other, "chosen"))
+			return errors.New("stopped here")
+		}
+		return rename(old, new)
+	}
+	for range 2 {
+		if _, err := s.Adopt("drop.json", adoption(s)); err != nil && !strings.Contains(err.Error(), "stopped here") {
+			t.Fatal(err)
+		}
+		clock.add(quietNetwork)
+	}
+	if !errors.Is(taken, ErrDuplicate) {
+		t.Fatalf("another takes the id meanwhile: want ErrDuplicate, have %v", taken)
+	}
+	s.ops.rename = rename
+	if got := adoptAll(t, s, clock, soon); got["drop.json"].Rejected != "" && len(got) > 0 {
+		t.Errorf("the next adopter: %+v", got)
+	}
+	if e := only(t, s); e.Name.ID != "chosen" {
+		t.Errorf("have %+v", e)
+	}
+	if b, _ := breaches(t, s); len(b) > 0 {
+		t.Errorf("breaches: %q", b)
+	}
+}
+
+// Where nobody can say who is writing, a file must have been still.
+func TestRuleOfQuiet(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	s.network = true
+	open := s.ops.open
+	s.ops.open = func(path string) (file, error) {
+		f, err := open(path)
+		if err != nil {
+			return nil, err
+		}
+		return unknownWriter{f}, nil
+	}
+	clock := driveClock(s)
+	drop := s.abs(pendingDir + "/quiet.json")
+	writeFile(t, drop, aJob[:5])
+	try := func(want time.Duration) {
+		t.Helper()
+		a, err := s.Adopt("quiet.json", adoption(s))
+		if err != nil || a.Done != (want == 0) || a.Again != want {
+			t.Fatalf("want it again after %s, have %+v, %v", want, a, err)
+		}
+	}
+	try(quietNetwork)
+	clock.add(quietNetwork - 1)
+	try(quietNetwork)
+	clock.add(1)
+	try(rejectUnsure - quietNetwork) // quiet, but half a document
+	clock.add(rejectUnsure - quietNetwork - 1)
+	try(1)
+	writeFile(t, drop, aJob)
+	clock.add(rejectUnsure)
+	try(quietNetwork) // it has changed: all over again
+	// The same size and time, which only the inode and its change time tell.
+	st, err := os.Stat(drop)
+	mustDo(t, err, os.Rename(drop, drop+".old"))
+	writeFile(t, drop, aJob)
+	mustDo(t, os.Chtimes(drop, st.ModTime(), st.ModTime()))
+	clock.add(quietNetwork)
+	try(quietNetwork)
+	clock.add(quietNetwork)
+	try(0)
+	if len(s.drops.seen) != 0 {
+		t.Errorf("it remembers %v", slices.Collect(maps.Keys(s.drops.seen)))
+	}
+}
+
+type unknownWriter struct{ file }
+
+func (unknownWriter) beingWritten() (yes, known bool) { return false, false }
+
+func TestADropThatIsTakenBack(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	if a, err := s.Adopt("gone.json", adoption(s)); err != nil || a != (Adopted{}) {
+		t.Errorf("%+v, %v", a, err)
+	}
+	writeFile(t, s.abs(pendingDir+"/half.json"), aJob[:5])
+	if a, err := s.Adopt("half.json", adoption(s)); err != nil || a.Again == 0 {
+		t.Errorf("%+v, %v", a, err)
+	}
+	mustDo(t, os.Remove(s.abs(pendingDir+"/half.json")))
+	if a, err := s.Adopt("half.json", adoption(s)); err != nil || a != (Adopted{}) || len(s.drops.seen) != 0 {
+		t.Errorf("%+v, %v, %v", a, err, s.drops.seen)
+	}
+}
