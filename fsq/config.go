@@ -227,11 +227,13 @@ func (c Config) Get(key string) string {
 	return s.get(&c)
 }
 
+const wantConfig = `one JSON object such as {"max-retries": 5}`
+
 // ParseConfig reads a spool's config.json: one flat JSON object of strings,
 // numbers and booleans. It gives the values as Set takes them, and refuses what
 // Set refuses, with the same errors.
 func ParseConfig(data []byte) (map[string]string, error) {
-	all, err := readObject(data, `one JSON object such as {"max-retries": 5}`)
+	all, err := readObject(data, wantConfig)
 	if err != nil {
 		return nil, err
 	}

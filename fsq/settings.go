@@ -41,24 +41,56 @@ func (q *Queue) Set(key, value string) error {
 	if err := check.Set(key, value); err != nil {
 		return err
 	}
-	return q.change(func(values map[string]string) { values[key] = check.Get(key) })
+	return q.change(func(values map[string]string) error {
+		values[key] = check.Get(key)
+		return nil
+	})
 }
 
-// Unset takes a setting back to its default.
+// Unset takes a setting back to its default. A key that is no setting is an
+// *UnknownKeyError, unless the file has it: then it is removed.
 func (q *Queue) Unset(key string) error {
-	if _, err := findSetting(key); err != nil {
-		return err
-	}
-	return q.change(func(values map[string]string) { delete(values, key) })
+	_, unknown := findSetting(key)
+	return q.change(func(values map[string]string) error {
+		if _, there := values[key]; !there && unknown != nil {
+			return unknown
+		}
+		delete(values, key)
+		return nil
+	})
 }
 
-func (q *Queue) change(edit func(map[string]string)) error {
+// change reads the old settings without judging them: it must be able to mend a file
+// that nothing else accepts.
+func (q *Queue) change(edit func(map[string]string) error) error {
 	return q.s.ChangeConfig(func(old []byte) ([]byte, error) {
-		values, err := parseSettings(q.Dir(), old)
+		values, err := settingTexts(old)
 		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", ConfigPath(q.Dir()), err)
+		}
+		if err := edit(values); err != nil {
 			return nil, err
 		}
-		edit(values)
 		return FormatConfig(values), nil
 	})
+}
+
+func settingTexts(data []byte) (map[string]string, error) {
+	values := map[string]string{}
+	if len(data) == 0 {
+		return values, nil
+	}
+	all, err := readObject(data, wantConfig)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range all {
+		values[v.field] = string(v.raw)
+		if v.isString() {
+			if values[v.field], err = v.text(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return values, nil
 }

@@ -206,7 +206,7 @@ func TestEmptyIsNotBegun(t *testing.T) {
 	t.Parallel()
 	s := newSpool(t)
 	clock := driveClock(s)
-	writeFile(t, s.abs(pendingDir+"/touched.json"), "")
+	drop(t, s, "touched.json", "")
 	if got := adoptAll(t, s, clock, time.Hour); len(got) != 0 {
 		t.Errorf("an empty file is %+v", got)
 	}
@@ -227,7 +227,7 @@ func TestNamesThatAreLeftAlone(t *testing.T) {
 		if IsDrop(base) {
 			t.Errorf("%s is taken for a drop", base)
 		}
-		writeFile(t, s.abs(pendingDir+"/"+base), aJob)
+		drop(t, s, base, aJob)
 	}
 	if got := adoptAll(t, s, clock, time.Hour); len(got) != 0 {
 		t.Errorf("%+v", got)
@@ -318,7 +318,7 @@ func TestRejectedWithItsReason(t *testing.T) {
 			s := newSpool(t)
 			clock := driveClock(s)
 			begin := clock.now()
-			writeFile(t, s.abs(pendingDir+"/bad.json"), c.content)
+			drop(t, s, "bad.json", c.content)
 			if c.patience > 0 {
 				if got := adoptAll(t, s, clock, c.patience-time.Millisecond); len(got) != 0 {
 					t.Fatalf("before its patience is over: %+v", got)
@@ -360,7 +360,7 @@ func TestUnreadableIsRejected(t *testing.T) {
 		}
 		return open(path)
 	}
-	writeFile(t, s.abs(pendingDir+"/theirs.json"), aJob)
+	drop(t, s, "theirs.json", aJob)
 	a, err := s.Adopt("theirs.json", adoption(s))
 	if err != nil || !a.Done || a.Rejected != "it cannot be read: permission denied" {
 		t.Fatalf("%+v, %v", a, err)
@@ -376,12 +376,12 @@ func TestRejectedIsGivenBack(t *testing.T) {
 	t.Parallel()
 	s := newSpool(t)
 	clock := driveClock(s)
-	writeFile(t, s.abs(pendingDir+"/bad.json"), `{}`)
+	drop(t, s, "bad.json", `{}`)
 	adoptAll(t, s, clock, soon)
 	rejects, err := s.Rejects()
 	mustDo(t, err)
 	base := rejects[0].Base
-	writeFile(t, s.abs(pendingDir+"/bad.json"), aJob)
+	drop(t, s, "bad.json", aJob)
 	if err := s.Readmit(base); !errors.Is(err, fs.ErrExist) {
 		t.Fatalf("over a file that is there: %v", err)
 	}
@@ -407,7 +407,7 @@ func TestRejectedIsGivenBack(t *testing.T) {
 			t.Errorf("RemoveRejected(%q): %v", base, err)
 		}
 	}
-	writeFile(t, s.abs(pendingDir+"/worse.json"), `{}`)
+	drop(t, s, "worse.json", `{}`)
 	adoptAll(t, s, clock, soon)
 	rejects, err = s.Rejects()
 	mustDo(t, err, s.RemoveRejected(rejects[0].Base))
@@ -422,7 +422,7 @@ func TestRejectedAtOnceKeepTheirBytes(t *testing.T) {
 	s := newSpool(t)
 	driveClock(s)
 	for i := range 5 {
-		writeFile(t, s.abs(pendingDir+"/bad.json"), fmt.Sprintf(`{"i":%d}`, i))
+		drop(t, s, "bad.json", fmt.Sprintf(`{"i":%d}`, i))
 		for range 2 { // twice for the rule of quiet
 			if _, err := s.Adopt("bad.json", adoption(s)); err != nil {
 				t.Fatal(err)
@@ -455,19 +455,19 @@ func TestTheIDOfADrop(t *testing.T) {
 		`plain.json {"command":"x"}`:         "plain",
 	} {
 		name, content, _ := strings.Cut(base, " ")
-		writeFile(t, s.abs(pendingDir+"/"+name), content)
+		drop(t, s, name, content)
 		if got := adoptAll(t, s, clock, soon); got[name].Name.ID != want || got[name].Rejected != "" {
 			t.Errorf("%s: want %s, have %+v", base, want, got)
 		}
 	}
-	writeFile(t, s.abs(pendingDir+"/b.json"), `{"command":"x","id":"taken"}`)
+	drop(t, s, "b.json", `{"command":"x","id":"taken"}`)
 	if got := adoptAll(t, s, clock, soon); !strings.Contains(got["b.json"].Rejected, `duplicate id: the spool holds a job "taken" already`) {
 		t.Errorf("%+v", got)
 	}
 	// With -2 it would be too long: then it gets an id of its own.
 	long := strings.Repeat("n", MaxIDLength)
 	mustPut(t, s, long)
-	writeFile(t, s.abs(pendingDir+"/"+long+".json"), aJob)
+	drop(t, s, long+".json", aJob)
 	if got := adoptAll(t, s, clock, soon); got[long+".json"].Rejected != "" || len(got[long+".json"].Name.ID) != ulidLen {
 		t.Errorf("%+v", got)
 	}
@@ -476,7 +476,7 @@ func TestTheIDOfADrop(t *testing.T) {
 func TestADropForTheFarFuture(t *testing.T) {
 	t.Parallel()
 	s := newSpool(t)
-	writeFile(t, s.abs(pendingDir+"/far.json"), aJob)
+	drop(t, s, "far.json", aJob)
 	due := Truncate(s.Now().Add(26 * time.Hour))
 	clock := driveClock(s)
 	for range 2 {

@@ -70,7 +70,7 @@ func TestManyDrops(t *testing.T) {
 		if _, err := os.Lstat(s.abs(pendingDir + "/" + base)); err == nil {
 			base = fmt.Sprintf("other-%d.json", i)
 		}
-		writeFile(t, s.abs(pendingDir+"/"+base), content)
+		drop(t, s, base, content)
 		want[inode(t, s.abs(pendingDir+"/"+base))] = content
 		if i%100 != 99 {
 			continue
@@ -125,7 +125,7 @@ func TestTwoAdoptersOfOneFile(t *testing.T) {
 				s := newSpool(t)
 				other := reopen(t, s)
 				other.ops.now = driveClock(s).now // one clock, one millisecond
-				writeFile(t, s.abs(pendingDir+"/job.json"), content)
+				drop(t, s, "job.json", content)
 				if !knowsWriters(t, s) {
 					t.Skip("this file system cannot say who is writing")
 				}
@@ -194,6 +194,33 @@ func before(s *Spool, op string, do func(path string)) {
 	}
 }
 
+// The first is through, and its job gone again: nothing is left to bind.
+func TestAdopterComesMuchTooLate(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	other := reopen(t, s)
+	drop(t, s, "job.json", aJob)
+	if !knowsWriters(t, s) {
+		t.Skip("this file system cannot say who is writing")
+	}
+	links := 0
+	before(s, "link", func(string) {
+		if links++; links == 1 {
+			if _, err := other.Adopt("job.json", adoption(other)); err != nil {
+				t.Error(err)
+			}
+			mustDo(t, other.Remove(only(t, other)))
+		}
+	})
+	a, err := s.Adopt("job.json", adoption(s))
+	if err != nil || a != (Adopted{}) || links > 1 {
+		t.Errorf("%+v, %v after %d links", a, err, links)
+	}
+	if got := append(all(t, s), Entry{}); len(got) != 1 || len(files(t, s, rejectedDir)) > 0 {
+		t.Errorf("have %q", tree(t, s))
+	}
+}
+
 func TestAdoptersInParallel(t *testing.T) {
 	t.Parallel()
 	s := newSpool(t)
@@ -206,7 +233,7 @@ func TestAdoptersInParallel(t *testing.T) {
 			content = fmt.Sprintf(`{"n":%d}`, i)
 		}
 		bases = append(bases, base)
-		writeFile(t, s.abs(pendingDir+"/"+base), content)
+		drop(t, s, base, content)
 	}
 	var mu sync.Mutex
 	done := map[string]int{}
@@ -252,12 +279,14 @@ func TestAdopterStoppedBeforeTheRename(t *testing.T) {
 	t.Parallel()
 	s := newSpool(t)
 	clock := driveClock(s)
-	writeFile(t, s.abs(pendingDir+"/drop.json"), `{"command":"x","id":"chosen"}`)
+	drop(t, s, "drop.json", `{"command":"x","id":"chosen"}`)
 	other := reopen(t, s)
 	rename := s.ops.rename
 	var taken error
+	stopped := false
 	s.ops.rename = func(old, new string) error {
-		if strings.HasPrefix(old, s.abs(pendingDir)) && taken == nil {
+		if strings.HasPrefix(old, s.abs(pendingDir)) && !stopped {
+			stopped = true
 			taken = other.Put(item(other, "chosen"))
 			return errors.New("stopped here")
 		}
@@ -341,7 +370,7 @@ func TestADropThatIsTakenBack(t *testing.T) {
 	if a, err := s.Adopt("gone.json", adoption(s)); err != nil || a != (Adopted{}) {
 		t.Errorf("%+v, %v", a, err)
 	}
-	writeFile(t, s.abs(pendingDir+"/half.json"), aJob[:5])
+	drop(t, s, "half.json", aJob[:5])
 	if a, err := s.Adopt("half.json", adoption(s)); err != nil || a.Again == 0 {
 		t.Errorf("%+v, %v", a, err)
 	}

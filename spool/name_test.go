@@ -193,7 +193,7 @@ func TestLongestNamesFit(t *testing.T) {
 	if tmp := writer + "!" + put.String(); len(tmp) > 255 {
 		t.Errorf("a file in tmp/ has a name of %d bytes", len(tmp))
 	}
-	if r := strings.TrimPrefix((&Spool{ops: realOps()}).rejectedPath(strings.Repeat("a", 250)+".json"), rejectedDir+"/") + whySuffix; len(r) > 255 {
+	if r := strings.TrimPrefix(rejectedPath(strings.Repeat("a", 250)+".json", aDue), rejectedDir+"/") + whySuffix; len(r) > 255 {
 		t.Errorf("a file in rejected/ has a name of %d bytes", len(r))
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 )
 
 // Fate is what becomes of a dead worker's claim. Retry and Bury are the choices.
@@ -54,7 +53,7 @@ func (s *Spool) reapRound(wid string, decide func(Name) Fate) (moved []Entry, er
 	for _, f := range all {
 		if f.Err != nil {
 			// Not a claim, but it would keep the directory for ever. Nothing is deleted.
-			if err := s.setAside(f.Path, "found among the claims of a dead worker: "+f.Err.Error()); err != nil {
+			if err := s.setAside(f.Path, "found among the claims of a dead worker: "+f.Err.Error()); ignoreNotExist(err) != nil {
 				return moved, err
 			}
 			continue
@@ -100,17 +99,4 @@ func (s *Spool) ClaimsOf(wid string) (names []Name, err error) {
 		return nil
 	})
 	return names, err
-}
-
-// setAside moves a file that is not a job to rejected/.
-func (s *Spool) setAside(rel, reason string) error {
-	to := s.rejectedPath(path.Base(rel))
-	if err := s.writeReason(to, reason); err != nil {
-		return err
-	}
-	err := s.move(rel, to)
-	if errors.Is(err, fs.ErrNotExist) {
-		return s.ops.unlink(s.abs(to + whySuffix))
-	}
-	return err
 }

@@ -11,26 +11,55 @@ import (
 
 const whySuffix = ".why"
 
-// rejectedPath is where a file goes that cannot be a job: STAMP.NAME. The writer's
-// number keeps two of one name apart.
-func (s *Spool) rejectedPath(base string) string {
-	stamp := appendStamp(nil, s.tick())
+// rejectedPath is where a file goes that cannot be a job: STAMP.NAME.
+func rejectedPath(base string, at time.Time) string {
 	// 255 bytes are what a name may have; the stamp and .why need 24.
 	if len(base) > 220 {
 		base = base[:100] + "~" + base[len(base)-119:]
 	}
-	return rejectedDir + "/" + string(stamp) + "." + base
+	return rejectedDir + "/" + string(appendStamp(nil, at)) + "." + base
 }
 
-// writeReason puts the reason beside the place where the file will be, before it
-// comes there: a rejected file always says why.
-func (s *Spool) writeReason(to, reason string) error {
-	f, err := s.ops.update(s.abs(to+whySuffix), s.FilePerm())
-	if err != nil {
-		return fmt.Errorf("write the reason of a rejection: %w", err)
+// explain writes the reason for which a file called base is rejected and returns where
+// the file is to go. The reason comes first, so that a rejected file always says why;
+// and it is made with O_EXCL, so that nobody else is sent to the same place, where
+// rename would replace his file.
+func (s *Spool) explain(base, reason string) (to string, err error) {
+	at := Truncate(s.Now())
+	for {
+		to = rejectedPath(base, at)
+		f, err := s.ops.create(s.abs(to+whySuffix), s.FilePerm())
+		if errors.Is(err, fs.ErrExist) {
+			at = at.Add(time.Millisecond)
+			continue
+		}
+		if err != nil {
+			return "", fmt.Errorf("write the reason of a rejection: %w", err)
+		}
+		_, err = f.Write([]byte(strings.TrimSpace(reason) + "\n"))
+		if err := errors.Join(err, f.Close()); err != nil {
+			return "", errors.Join(fmt.Errorf("write the reason of a rejection: %w", err), s.unexplain(to))
+		}
+		return to, nil
 	}
-	_, err = f.Write([]byte(strings.TrimSpace(reason) + "\n"))
-	return errors.Join(err, f.Close())
+}
+
+// unexplain takes a reason back whose file did not come.
+func (s *Spool) unexplain(to string) error {
+	return ignoreNotExist(s.ops.unlink(s.abs(to + whySuffix)))
+}
+
+// setAside moves a file that is not a job to rejected/. The error wraps fs.ErrNotExist
+// if the file is gone.
+func (s *Spool) setAside(rel, reason string) error {
+	to, err := s.explain(path.Base(rel), reason)
+	if err != nil {
+		return err
+	}
+	if err := s.move(rel, to); err != nil {
+		return errors.Join(err, s.unexplain(to))
+	}
+	return nil
 }
 
 // Rejected is a file that was set aside.

@@ -55,11 +55,15 @@ func (c *Claim) Release(due time.Time) (Settled, error) {
 // Reject sets the job's file aside as one that cannot be run, its bytes unchanged.
 func (c *Claim) Reject(reason string) (Settled, error) {
 	s := c.lease.s
-	to := s.rejectedPath(s.file(c.name))
-	if err := s.writeReason(to, reason); err != nil {
+	to, err := s.explain(s.file(c.name), reason)
+	if err != nil {
 		return Settled{}, fmt.Errorf("reject job %q: %w", c.name.ID, err)
 	}
-	return c.settle("", to, c.name)
+	settled, err := c.settle("", to, c.name)
+	if err != nil {
+		return settled, errors.Join(err, s.unexplain(to))
+	}
+	return settled, nil
 }
 
 func (c *Claim) ended(end Ending) Name {

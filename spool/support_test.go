@@ -119,6 +119,27 @@ func readString(t *testing.T, path string) string {
 	return string(data)
 }
 
+// drop writes a file into pending/ and waits until the system knows that it is
+// closed: a process that another test starts inherits the descriptor for a moment.
+func drop(t *testing.T, s *Spool, base, data string) {
+	t.Helper()
+	writeFile(t, s.abs(DropPath(base)), data)
+	closed(t, s, base)
+}
+
+func closed(t *testing.T, s *Spool, base string) {
+	t.Helper()
+	eventually(t, "nobody writes "+base, func() bool {
+		f, err := realOps().open(s.abs(DropPath(base)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		writing, _ := f.beingWritten()
+		return !writing
+	})
+}
+
 // tree lists everything below the spool, directories with a slash at their end.
 func tree(t *testing.T, s *Spool) (names []string) {
 	t.Helper()
