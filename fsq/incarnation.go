@@ -127,6 +127,7 @@ func (in *incarnation) loop(ctx context.Context) error {
 			rescan = in.takeHints()
 		case <-in.freed.C:
 			in.takeFreed()
+		case <-in.w.resized:
 		case <-in.adopter.found.C:
 			in.takeFound()
 		case <-in.strays.C:
@@ -246,7 +247,7 @@ func (in *incarnation) fill() {
 	if time.Now().Before(in.retryAt) || in.suspect() {
 		return
 	}
-	for in.busy < in.w.opt.Slots {
+	for int64(in.busy) < in.w.slots.Load() {
 		now := in.q.s.Now()
 		n, ok := in.ready.Next(now)
 		if !ok {
@@ -296,6 +297,7 @@ func (in *incarnation) start(c *spool.Claim) {
 	in.running[c.Name().String()] = s
 	in.mu.Unlock()
 	in.busy++
+	in.w.running.Add(1)
 	in.active = time.Now()
 	go func() {
 		again := s.work()
@@ -319,6 +321,7 @@ func (in *incarnation) unsettled(n spool.Name) {
 func (in *incarnation) takeFreed() {
 	for _, f := range in.freed.take() {
 		in.busy--
+		in.w.running.Add(-1)
 		in.active = time.Now()
 		if f.again.ID != "" {
 			in.ready.Add(f.again, in.q.s.Now())

@@ -224,7 +224,7 @@ func outcomeOf(err, cause error) Outcome {
 		return OutcomeTimeout
 	case errors.Is(cause, ErrLost):
 		return OutcomeLost
-	case errors.Is(cause, ErrInterrupted):
+	case errors.Is(cause, ErrInterrupted), errors.Is(err, errReleased):
 		return OutcomeInterrupted
 	default:
 		return OutcomeFailed
@@ -243,7 +243,7 @@ func (e *ending) fill(err error, now time.Time) {
 	}
 	r.Error = err.Error()
 	if e.outcome == OutcomeInterrupted {
-		r.Error = "the worker was told to stop"
+		r.Error = "the worker gave it back"
 	}
 	var exit *ExitError
 	if errors.As(err, &exit) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/queuectl/queuectl/spool"
@@ -65,6 +66,10 @@ type Worker struct {
 	opt     WorkerOptions
 	log     *slog.Logger
 	guard   *guard
+	slots   atomic.Int64  // jobs at a time
+	resized chan struct{} // receives when slots has changed
+	shrunk  chan struct{} // receives when it has become smaller
+	running atomic.Int64  // jobs that are claimed now
 	stop    chan struct{} // closed by Interrupt
 	stopped sync.Once
 
@@ -86,8 +91,31 @@ func (q *Queue) NewWorker(opt WorkerOptions) *Worker {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Worker{q: q, opt: opt, log: opt.Log, stop: make(chan struct{})}
+	w := &Worker{
+		q: q, opt: opt, log: opt.Log, stop: make(chan struct{}),
+		resized: make(chan struct{}, 1), shrunk: make(chan struct{}, 1),
+	}
+	w.slots.Store(int64(opt.Slots))
+	return w
 }
+
+// resize changes how many jobs the worker takes at a time.
+func (w *Worker) resize(by int64) {
+	w.slots.Add(by)
+	signals := []chan struct{}{w.resized}
+	if by < 0 {
+		signals = append(signals, w.shrunk)
+	}
+	for _, c := range signals {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// excess reports whether more jobs are claimed than are asked for.
+func (w *Worker) excess() bool { return w.running.Load() > w.slots.Load() }
 
 // Work runs a worker until ctx is cancelled; see Worker.Run.
 func (q *Queue) Work(ctx context.Context, opt WorkerOptions) error {

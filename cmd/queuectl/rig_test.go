@@ -64,10 +64,12 @@ const hangGuard = 3 * time.Minute
 
 func await(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for end := time.Now().Add(hangGuard); !holds(); time.Sleep(10 * time.Millisecond) {
+	pause := 5 * time.Millisecond
+	for end := time.Now().Add(hangGuard); !holds(); pause = min(pause*5/4, 200*time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("waited %v in vain: %s", hangGuard, what)
 		}
+		time.Sleep(pause)
 	}
 }
 
@@ -254,6 +256,7 @@ type proc struct {
 
 	mu     sync.Mutex
 	events []fsq.Event
+	parsed int // bytes of stdout that events were made of
 	stdout bytes.Buffer
 	stderr bytes.Buffer
 }
@@ -309,8 +312,11 @@ func (p *proc) complaint(data []byte) { p.stderr.Write(data) }
 
 func (p *proc) event(data []byte) {
 	p.stdout.Write(data)
-	p.events = p.events[:0]
-	for line := range bytes.Lines(p.stdout.Bytes()) {
+	for line := range bytes.Lines(p.stdout.Bytes()[p.parsed:]) {
+		if !bytes.HasSuffix(line, []byte("\n")) {
+			break
+		}
+		p.parsed += len(line)
 		var e fsq.Event
 		if json.Unmarshal(line, &e) == nil {
 			p.events = append(p.events, e)
