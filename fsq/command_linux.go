@@ -36,16 +36,13 @@ func groupLives(pgid int, thorough bool) bool {
 	if !thorough {
 		return true
 	}
-	pids, err := allPids()
-	if err != nil {
-		return true
-	}
-	for _, pid := range pids {
+	lives := false
+	err := eachPid(func(pid int) {
 		if state, group, ok := procStat(pid); ok && group == pgid && !zombie(state) {
-			return true
+			lives = true
 		}
-	}
-	return false
+	})
+	return lives || err != nil
 }
 
 // stdinFile is a file with the text in it, in memory if the kernel allows, so

@@ -126,7 +126,7 @@ func (q *Queue) Get(ctx context.Context, id string) (JobInfo, error) {
 
 // findDrop looks for a dropped file that would get this id.
 func (q *Queue) findDrop(id string) (found JobInfo, ok bool) {
-	_ = q.s.Waiting(func(spool.Name) {}, func(base string) {
+	_ = q.s.Drops(func(base string) {
 		if i := q.dropInfo(base); i.ID == id {
 			found, ok = i, true
 		}

@@ -55,7 +55,7 @@ func (q *Queue) List(ctx context.Context, opt ListOptions) (jobs []JobInfo, more
 		}
 	}
 	if slices.Contains(states, Pending) || slices.Contains(states, Scheduled) {
-		err := q.s.Waiting(func(spool.Name) {}, func(base string) {
+		err := q.s.Drops(func(base string) {
 			if i := q.dropInfo(base); slices.Contains(states, i.State) {
 				jobs = append(jobs, i)
 			}

@@ -2,9 +2,9 @@ package fsq
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -59,30 +59,31 @@ func killOrphans(worker string, attempts map[string]int) error {
 // round. Members of a group die all at once, without a chance to fork, so the
 // group is signalled, unless it has strangers in it.
 func killRound(worker string, attempts map[string]int) ([]int, error) {
-	pids, err := allPids()
-	if err != nil {
-		return nil, err
-	}
 	own := unix.Getpgrp()
 	var left []int
 	var orphans []*os.Process
+	defer func() {
+		for _, p := range orphans {
+			_ = p.Release()
+		}
+	}()
 	groups := make(map[int]bool) // whether it is all theirs
-	for _, pid := range pids {
+	err := eachPid(func(pid int) {
 		if pid == os.Getpid() || !isOrphan(pid, worker, attempts) {
-			continue
+			return
 		}
 		if pgid, err := unix.Getpgid(pid); err != nil || pgid == own {
-			continue
+			return
 		}
 		// On kernels from 5.4 this is a descriptor that sticks to the process
 		// and not to its number, so what is asked next is about the same one.
 		p, err := os.FindProcess(pid)
 		if err != nil {
-			continue
+			return
 		}
-		defer func() { _ = p.Release() }() //nolint:gocritic // held until all have been killed
-		if !isOrphan(pid, worker, attempts) || p.Signal(unix.SIGSTOP) != nil {
-			continue
+		if !isOrphan(pid, worker, attempts) || errors.Is(p.Signal(unix.SIGSTOP), os.ErrProcessDone) {
+			_ = p.Release()
+			return
 		}
 		left = append(left, pid)
 		orphans = append(orphans, p)
@@ -91,19 +92,20 @@ func killRound(worker string, attempts map[string]int) ([]int, error) {
 		if pgid, err := unix.Getpgid(pid); err == nil && pgid > 1 && pgid != own {
 			groups[pgid] = true
 		}
-	}
+	})
 	if len(orphans) == 0 {
-		return nil, nil
-	}
-
-	if pids, err = allPids(); err != nil {
 		return nil, err
 	}
-	for _, pid := range pids {
-		state, pgid, ok := procStat(pid)
-		if ok && groups[pgid] && !zombie(state) && !isOrphan(pid, worker, attempts) {
-			groups[pgid] = false
-		}
+	if err == nil {
+		err = eachPid(func(pid int) {
+			state, pgid, ok := procStat(pid)
+			if ok && groups[pgid] && !zombie(state) && !isOrphan(pid, worker, attempts) {
+				groups[pgid] = false
+			}
+		})
+	}
+	if err != nil {
+		clear(groups)
 	}
 	for pgid, theirs := range groups {
 		if theirs {
@@ -113,7 +115,7 @@ func killRound(worker string, attempts map[string]int) ([]int, error) {
 	for _, p := range orphans {
 		_ = p.Kill()
 	}
-	return left, nil
+	return left, err
 }
 
 // isOrphan says whether a process's environment is that of one of the
@@ -133,25 +135,30 @@ func isOrphan(pid int, worker string, attempts map[string]int) bool {
 	return ok && found[envWorker] == worker && found[envAttempt] == strconv.Itoa(attempt)
 }
 
-// allPids lists the processes that can be seen, most of the newest first: they
-// are the likeliest to have been replaced by the time they are looked at.
-func allPids() ([]int, error) {
+// eachPid calls f for every process that can be seen, by rising number. It reads
+// the list piece by piece: a process is looked at soon after it was listed, and
+// one that is forked meanwhile is still ahead, unless the numbers wrap.
+func eachPid(f func(pid int)) error {
 	d, err := os.Open("/proc")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { _ = d.Close() }()
-	names, err := d.Readdirnames(-1)
-	if err != nil {
-		return nil, err
-	}
-	pids := make([]int, 0, len(names))
-	for _, name := range slices.Backward(names) {
-		if pid, err := strconv.Atoi(name); err == nil {
-			pids = append(pids, pid)
+	for buf := make([]byte, 512); ; { // some 20 names
+		n, err := unix.ReadDirent(int(d.Fd()), buf)
+		if err != nil {
+			return fmt.Errorf("read /proc: %w", err)
+		}
+		if n <= 0 {
+			return nil
+		}
+		_, _, names := unix.ParseDirent(buf[:n], -1, nil)
+		for _, name := range names {
+			if pid, err := strconv.Atoi(name); err == nil {
+				f(pid)
+			}
 		}
 	}
-	return pids, nil
 }
 
 // procStat returns a process's state letter and process group.

@@ -57,7 +57,7 @@ func (q *Queue) Status(ctx context.Context) (Status, error) {
 	if !next.IsZero() {
 		st.NextDueAt = ptr(next)
 	}
-	if err := q.s.Waiting(func(spool.Name) {}, func(string) { st.Dropped++ }); err != nil {
+	if err := q.s.Drops(func(string) { st.Dropped++ }); err != nil {
 		return st, err
 	}
 	rejected, err := q.s.Rejects()

@@ -74,3 +74,18 @@ func (s *Spool) Waiting(job func(Name), drop func(base string)) error {
 	}
 	return nil
 }
+
+// Drops visits the dropped files that are regular: what else lies in pending/ under
+// such a name never becomes a job.
+func (s *Spool) Drops(visit func(base string)) error {
+	var bases []string
+	if err := s.Waiting(func(Name) {}, func(base string) { bases = append(bases, base) }); err != nil {
+		return err
+	}
+	for _, base := range bases {
+		if in, err := s.ops.look(s.abs(pendingDir), base); err == nil && in.mode.IsRegular() {
+			visit(base)
+		}
+	}
+	return nil
+}

@@ -83,7 +83,7 @@ func (a *app) printDeadLetters(d deadLetters) {
 	now := a.now()
 	t := &table{
 		head:   []string{"ID", ">TRIES", "DIED", "ERROR", "COMMAND"},
-		shrink: []int{3, 0},
+		shrink: 3,
 	}
 	for _, j := range d.Jobs {
 		t.add(cell{clean(j.ID), bold}, cell{text: attemptsOf(j)}, cell{text: whenOf(j, now)},

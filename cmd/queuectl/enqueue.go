@@ -57,8 +57,11 @@ func (a *app) enqueue(ctx context.Context, args []string) error {
 		if err != nil {
 			return duplicateHint(err)
 		}
+		if err := a.printJob(job); err != nil {
+			return err
+		}
 		a.queued(ctx, q, job)
-		return a.printJob(job)
+		return nil
 	}
 	var failures failures
 	var done []fsq.Job

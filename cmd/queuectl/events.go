@@ -9,19 +9,20 @@ import (
 
 // eventView shows what a worker does: a line on stderr for people, or a JSON
 // object on a line of stdout. The worker calls it for one event at a time.
-type eventView struct{ *app }
+type eventView struct {
+	*app
+	stream output // stdout, with an error of its own: nobody reading is no failure of the worker
+}
 
-func (v eventView) event(e fsq.Event) {
-	// Nobody reading is no reason to stop working: errors of the streams are not
-	// looked at while the worker runs.
+func (v *eventView) event(e fsq.Event) {
 	if v.json {
-		_ = v.out.jsonLine(e)
+		_ = v.stream.jsonLine(e)
 		return
 	}
 	v.err.printf("%s %s\n", v.err.paint(dim, e.Time.Local().Format(time.TimeOnly)), v.line(e))
 }
 
-func (v eventView) line(e fsq.Event) string {
+func (v *eventView) line(e fsq.Event) string {
 	id, reason := clean(e.JobID), clean(e.Error)
 	verb := func(s style, word string) string { return v.err.paint(s, fmt.Sprintf("%-7s", word)) + " " + id }
 	attempt := fmt.Sprintf("attempt %d/%d", e.Attempt, e.MaxAttempts)

@@ -66,6 +66,14 @@ type signalled struct{ signal syscall.Signal }
 
 func (e *signalled) Error() string { return "stopped by " + e.signal.String() }
 
+// outputError says that stdout did not take what was written to it.
+type outputError struct{ error }
+
+func (e *outputError) Error() string { return "writing to stdout: " + e.error.Error() }
+
+// closed reports whether the reader has gone, as head(1) does.
+func (e *outputError) closed() bool { return errors.Is(e.error, syscall.EPIPE) }
+
 // exitCode is the exit status that err leads to.
 func exitCode(err error) int {
 	var (
@@ -76,6 +84,7 @@ func exitCode(err error) int {
 		missing  *noSpool
 		said     *reported
 		signal   *signalled
+		out      *outputError
 		causedBy = func(targets ...error) bool {
 			for _, t := range targets {
 				if errors.Is(err, t) {
@@ -92,8 +101,10 @@ func exitCode(err error) int {
 		return said.code
 	case errors.As(err, &signal):
 		return exitSignal + int(signal.signal)
-	case causedBy(syscall.EPIPE):
+	case errors.As(err, &out) && out.closed():
 		return exitSignal + int(syscall.SIGPIPE)
+	case errors.As(err, &out):
+		return exitFailed
 	case errors.As(err, &usage), errors.As(err, &field), errors.As(err, &key), errors.As(err, &state):
 		return exitUsage
 	case causedBy(fsq.ErrNotFound, fsq.ErrNotSpool), errors.As(err, &missing):
@@ -113,8 +124,9 @@ func silent(err error) bool {
 	var (
 		said   *reported
 		signal *signalled
+		out    *outputError
 	)
-	return err == nil || errors.As(err, &said) || errors.As(err, &signal) || errors.Is(err, syscall.EPIPE)
+	return err == nil || errors.As(err, &said) || errors.As(err, &signal) || errors.As(err, &out) && out.closed()
 }
 
 // hintFor is what to do about err, or "".

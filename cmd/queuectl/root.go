@@ -44,8 +44,8 @@ func run(ctx context.Context, e environment) int {
 	if stopped := (*signalled)(nil); errors.Is(err, context.Canceled) && errors.As(context.Cause(ctx), &stopped) {
 		err = stopped
 	}
-	if err == nil && a.out.err != nil {
-		err = fmt.Errorf("writing to stdout: %w", a.out.err)
+	if a.out.err != nil {
+		err = &outputError{a.out.err}
 	}
 	a.report(err)
 	return exitCode(err)

@@ -226,7 +226,7 @@ func TestStdoutFails(t *testing.T) {
 		t.Errorf("closed pipe: %+v", r)
 	}
 	r = queuectlIn(t, environment{stdout: failing{syscall.ENOSPC}}, "--spool", dir, "config", "list")
-	if r.code != exitTemporary || !strings.Contains(r.stderr, "queuectl: writing to stdout: write: no space left on device") {
+	if r.code != exitFailed || r.stderr != "queuectl: writing to stdout: write: no space left on device\n" {
 		t.Errorf("full disk: %+v", r)
 	}
 }

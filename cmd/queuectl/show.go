@@ -85,7 +85,7 @@ func jobFacts(j fsq.JobInfo, now time.Time) facts {
 		f.add("ended", "%s", both(*j.EndedAt, now))
 	}
 	if j.Dropped {
-		f.add("dropped", "a file that no worker has looked at yet")
+		f.add("dropped", "a file that is no job yet")
 	}
 	if j.Error != "" && len(j.Records) == 0 {
 		f.add("error", "%s", clean(j.Error))

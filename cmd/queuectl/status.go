@@ -80,7 +80,7 @@ func (a *app) printStatus(s fsq.Status) {
 		{"done", s.Done, green, "", true},
 		{"dead", s.Dead, red, "queuectl dlq list shows them", true},
 		{"rejected", s.Rejected, red, "files that are no jobs; queuectl dlq list says why", false},
-		{"dropped", s.Dropped, plain, "files that no worker has looked at yet", false},
+		{"dropped", s.Dropped, plain, "files that are no jobs yet", false},
 		{"workers", alive(s.Workers), plain, workersRemark(s.Workers), true},
 	}
 	a.out.printf("%s\n", a.out.paint(bold, clean(s.Spool)))

@@ -1,9 +1,6 @@
 package main
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // cell is a text in a table, with the colour that it gets where colours are shown.
 type cell struct {
@@ -16,17 +13,17 @@ type cell struct {
 type table struct {
 	head   []string // a title that begins with ">" is of a column flushed right
 	rows   [][]cell
-	shrink []int // columns that a terminal may cut, the first one first; the last column comes after them
+	shrink int // the column that a terminal cuts before it cuts the last one; 0: none
 }
 
 func (t *table) add(cells ...cell) { t.rows = append(t.rows, cells) }
 
 const (
 	gap = "  "
-	// What a column that may be cut has at most on a terminal, what it keeps, and what
-	// the last one gets at their cost.
+	// The column that is cut has at most so much on a terminal, and keeps so little for
+	// the last column's sake, which is content with lastWidth.
 	mostWidth  = 32
-	leastWidth = 12
+	leastWidth = 7
 	lastWidth  = 24
 )
 
@@ -69,26 +66,19 @@ func (t *table) write(o *output) {
 	}
 }
 
-// fit narrows columns until a row takes no more than the terminal has.
+// fit narrows columns until a row takes no more than the terminal has. All but two
+// are left alone: an id that is cut cannot be copied, so a long one wraps its row.
 func (t *table) fit(widths []int, columns int) {
 	last := len(widths) - 1
 	room := columns - last*len(gap)
-	for i, w := range widths {
-		if slices.Contains(t.shrink, i) {
-			w = min(w, mostWidth)
-			widths[i] = w
-		}
-		if i < last {
-			room -= w
-		}
+	for _, w := range widths[:last] {
+		room -= w
 	}
-	for _, i := range t.shrink {
-		if need := min(widths[last], lastWidth) - room; need > 0 {
-			cut := min(need, max(widths[i]-leastWidth, 0))
-			widths[i] -= cut
-			room += cut
-		}
+	if i := t.shrink; i > 0 {
+		least := min(widths[i], leastWidth)
+		most := max(min(widths[i], mostWidth, widths[i]+room-min(widths[last], lastWidth)), least)
+		room += widths[i] - most
+		widths[i] = most
 	}
-	// A terminal too narrow for that wraps, and shows a little of each.
-	widths[last] = min(widths[last], max(room, 1))
+	widths[last] = min(widths[last], max(room, leastWidth))
 }

@@ -29,7 +29,7 @@ func TestTerminal(t *testing.T) {
 		}
 	}
 	r = queuectlIn(t, terminal(80), "enqueue", `{"id":"later","command":"true","run_at":"2999-01-01T10:00:00"}`)
-	if want := regexp.MustCompile(`^later is queued and runs at 2999-01-01T10:00:00(Z|[+-]\d\d:\d\d) \(in \d+d\)\n`); !want.MatchString(r.stderr) {
+	if want := regexp.MustCompile(`^later is queued and runs at 2999-01-01T10:00:00(Z|[+-]\d\d:\d\d) \(in 292y\)\n`); !want.MatchString(r.stderr) {
 		t.Errorf("stderr %q does not match %v", r.stderr, want)
 	}
 	r = queuectlIn(t, terminal(80), "enqueue", `{"id":"past","command":"true","run_at":"2001-01-01T10:00:00"}`)
@@ -94,7 +94,7 @@ func TestHostileJob(t *testing.T) {
 
 func TestEventLines(t *testing.T) {
 	a := testApp()
-	v := eventView{a}
+	v := &eventView{app: a}
 	for _, test := range []struct {
 		event fsq.Event
 		want  string

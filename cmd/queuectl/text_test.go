@@ -90,8 +90,8 @@ func TestRelative(t *testing.T) {
 		{-2 * time.Hour, "2h ago"},
 		{25*time.Hour + 5*time.Minute, "in 1d1h"},
 		{-400 * 24 * time.Hour, "400d ago"},
-		{math.MaxInt64, "in 106751d"},
-		{math.MinInt64, "106751d ago"},
+		{math.MaxInt64, "in 292y"},
+		{math.MinInt64, "292y ago"},
 	} {
 		if have := relative(now.Add(test.d), now); have != test.want {
 			t.Errorf("%v: have %q, want %q", test.d, have, test.want)
@@ -112,7 +112,7 @@ func TestSpan(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	tab := func() *table {
-		t := &table{head: []string{"ID", ">N", "WHY", "TEXT"}, shrink: []int{2, 0}}
+		t := &table{head: []string{"ID", ">N", "WHY", "TEXT"}, shrink: 2}
 		t.add(cell{"id-of-a-certain-length", red}, cell{text: "7"}, cell{text: "a reason that goes on and on and on"}, cell{text: strings.Repeat("x", 60)})
 		t.add(cell{"世界", plain}, cell{text: "1000"}, cell{text: "-"}, cell{text: "y"})
 		return t
@@ -134,14 +134,19 @@ func TestTable(t *testing.T) {
 			"世界                    1000  -                                 y",
 		}},
 		{"narrow", 66, false, []string{
-			"ID                       N  WHY           TEXT",
-			"id-of-a-certain-len…     7  a reason th…  xxxxxxxxxxxxxxxxxxxxxxx…",
-			"世界                  1000  -             y",
+			"ID                         N  WHY         TEXT",
+			"id-of-a-certain-length     7  a reason …  xxxxxxxxxxxxxxxxxxxxxxx…",
+			"世界                    1000  -           y",
+		}},
+		{"very narrow", 20, false, []string{
+			"ID                         N  WHY      TEXT",
+			"id-of-a-certain-length     7  a reas…  xxxxxx…",
+			"世界                    1000  -        y",
 		}},
 		{"colour", 66, true, []string{
-			"\x1b[2mID\x1b[0m                       \x1b[2mN\x1b[0m  \x1b[2mWHY\x1b[0m           \x1b[2mTEXT\x1b[0m",
-			"\x1b[31mid-of-a-certain-len…\x1b[0m     7  a reason th…  xxxxxxxxxxxxxxxxxxxxxxx…",
-			"世界                  1000  -             y",
+			"\x1b[2mID\x1b[0m                         \x1b[2mN\x1b[0m  \x1b[2mWHY\x1b[0m         \x1b[2mTEXT\x1b[0m",
+			"\x1b[31mid-of-a-certain-length\x1b[0m     7  a reason …  xxxxxxxxxxxxxxxxxxxxxxx…",
+			"世界                    1000  -           y",
 		}},
 	} {
 		var b strings.Builder

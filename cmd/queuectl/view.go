@@ -60,7 +60,7 @@ func detailOf(j fsq.JobInfo) string {
 func jobTable(jobs []fsq.JobInfo, now time.Time) *table {
 	t := &table{
 		head:   []string{"ID", "STATE", ">PRIO", ">TRIES", "WHEN", "DETAIL", "COMMAND"},
-		shrink: []int{5, 0}, // an id that is cut cannot be copied
+		shrink: 5,
 	}
 	for _, j := range jobs {
 		t.add(

@@ -24,8 +24,10 @@ func span(d time.Duration) string {
 		return units(d, time.Hour, "h", time.Minute, "m")
 	case d < 10*day:
 		return units(d, day, "d", time.Hour, "h")
+	case d < 1000*day:
+		return fmt.Sprintf("%dd", d/day)
 	}
-	return fmt.Sprintf("%dd", d/day)
+	return fmt.Sprintf("%dy", d/(365*day))
 }
 
 func units(d, big time.Duration, bigName string, small time.Duration, smallName string) string {

@@ -55,7 +55,7 @@ func (a *app) workerStart(ctx context.Context, o startOptions) error {
 	if err != nil {
 		return err
 	}
-	view := eventView{a}
+	view := &eventView{app: a, stream: *a.out}
 	w := q.NewWorker(fsq.WorkerOptions{
 		Slots: a.settings.count,
 		Log:   slog.New(logHandler{a: a}),
