@@ -37,7 +37,7 @@ func (b *background) wait(t *testing.T) error {
 	select {
 	case err := <-b.done:
 		return err
-	case <-time.After(never):
+	case <-time.After(hang):
 		t.Fatal("Handle does not return")
 		return nil
 	}
@@ -173,7 +173,7 @@ func TestCommandsRunConcurrently(t *testing.T) {
 	}
 	defer g.close()
 	var wg sync.WaitGroup
-	for i := range 8 {
+	for i := range 6 {
 		r := newRun(t, shell("exit 3"))
 		r.guard = g
 		if i%2 == 0 {
@@ -182,7 +182,7 @@ func TestCommandsRunConcurrently(t *testing.T) {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			for range 10 {
+			for range 5 {
 				ctx, cancel := context.WithCancelCause(context.Background())
 				if i%2 == 0 {
 					r.started = func(int) { cancel(ErrInterrupted) }

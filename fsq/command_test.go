@@ -14,13 +14,10 @@ import (
 	"time"
 )
 
-// never bounds every wait for something that must happen.
-const never = 30 * time.Second
-
 // waitUntil polls, as nothing here can be told of a change in the system.
 func waitUntil(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	for end := time.Now().Add(never); !cond(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(hang); !cond(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("never: %s", what)
 		}
@@ -67,7 +64,7 @@ func newRun(t *testing.T, c Command) *Run {
 	dir := t.TempDir()
 	r := &Run{
 		Job: Job{Command: c, Cwd: dir}, ID: "job-1", Attempt: 2, MaxRetries: 3,
-		Worker: "worker-1", Spool: "/spool", KillGrace: never,
+		Worker: "worker-1", Spool: "/spool", KillGrace: hang,
 	}
 	for name, f := range map[string]**os.File{"out": &r.Stdout, "err": &r.Stderr} {
 		file, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)

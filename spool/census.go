@@ -84,14 +84,15 @@ func (c *Census) Look(poll, lease time.Duration) ([]Verdict, error) {
 }
 
 // expired counts how long the heartbeat has stood still. A look counts at most twice
-// the time between looks, so that a suspended observer does not age the others.
+// the time between looks, so that a suspended observer does not age the others, and
+// at least nothing, where a clock that is set back shows in the time between them.
 func (c *Census) expired(r Registered, now time.Time, poll, lease time.Duration) bool {
 	g := c.seen[r.Worker]
 	if g == nil || !g.heartbeat.Equal(r.Heartbeat) {
 		c.seen[r.Worker] = &sighting{heartbeat: r.Heartbeat, at: now}
 		return false
 	}
-	g.still += min(now.Sub(g.at), 2*poll)
+	g.still += min(max(now.Sub(g.at), 0), 2*poll)
 	g.at = now
 	return g.still >= lease
 }

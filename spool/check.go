@@ -30,9 +30,10 @@ type Report struct {
 func (s *Spool) Check(valid func(Entry, []byte) error) (Report, error) {
 	c := &checker{s: s, valid: valid, jobs: map[string][]Entry{}}
 	for _, step := range []func() error{
-		c.topLevel, c.states, c.duplicates, c.staging, c.bindings, c.logs, c.workers, c.rejects,
+		c.topLevel, c.states, c.strays, c.duplicates, c.staging, c.bindings, c.logs, c.workers, c.rejects,
 	} {
-		if err := step(); err != nil {
+		// What lies in a directory that is missing cannot be looked at; the breach says so.
+		if err := step(); err != nil && !(c.missing && errors.Is(err, fs.ErrNotExist)) {
 			return c.report, fmt.Errorf("check %s: %w", s.dir, err)
 		}
 	}
@@ -43,23 +44,28 @@ func (s *Spool) Check(valid func(Entry, []byte) error) (Report, error) {
 }
 
 type checker struct {
-	s      *Spool
-	valid  func(Entry, []byte) error
-	jobs   map[string][]Entry // by id
-	report Report
+	s       *Spool
+	valid   func(Entry, []byte) error
+	jobs    map[string][]Entry // by id
+	missing bool               // a directory is not there
+	report  Report
 }
 
 func (c *checker) add(b Breach) { c.report.Breaches = append(c.report.Breaches, b) }
 
 func (c *checker) topLevel() error {
 	known := map[string]bool{formatFile: true, configFile: true, lockFile: true, "lost+found": true, "queues": true}
-	for _, d := range skeleton {
+	for _, d := range append([]string{"."}, skeleton...) {
 		known[d] = true
 		in, err := c.s.ops.look(c.s.abs(path.Dir(d)), path.Base(d))
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
+			c.missing = true
 			c.add(Breach{"missing-directory", d, "the directory is not there", "queuectl check --repair makes it", func() error {
-				return c.s.ops.mkdir(c.s.abs(d), c.s.dirPerm())
+				if err := c.s.ops.mkdir(c.s.abs(d), c.s.dirPerm()); !errors.Is(err, fs.ErrExist) {
+					return err
+				}
+				return nil
 			}})
 		case err != nil:
 			return err
@@ -79,6 +85,10 @@ func (c *checker) topLevel() error {
 
 func (c *checker) unknown(rel string) {
 	c.add(Breach{"unknown-file", rel, "FORMAT.md knows no such name here; it is left alone", "move it away if it is yours", nil})
+}
+
+func (c *checker) notAFile(rel string, m fs.FileMode) {
+	c.add(Breach{"not-a-file", rel, "a " + kindName(m) + " is never opened or run", "remove it, or move it away", nil})
 }
 
 // states looks at each job's name and content.
@@ -105,7 +115,7 @@ func (c *checker) entry(f Found) error {
 		return err
 	}
 	if !in.mode.IsRegular() {
-		c.add(Breach{"not-a-file", f.Path, "a " + kindName(in.mode) + " is never opened or run", "remove it, or move it away", nil})
+		c.notAFile(f.Path, in.mode)
 		return nil
 	}
 	if f.Err != nil {
@@ -182,8 +192,7 @@ func (c *checker) staging() error {
 			if err != nil {
 				return nil
 			}
-			writer, _, _ := strings.Cut(strings.TrimPrefix(base, "."), "!")
-			writer, _, _ = cutLast(writer, "-")
+			writer := writerOf(base)
 			age := c.s.Now().Sub(in.ctime)
 			if c.s.running(writer) && age < tmpLimit || age < time.Second {
 				return nil
@@ -217,13 +226,18 @@ func (c *checker) bindings() error {
 	err := c.s.walkEach(idsDir, func(xx string) error {
 		dir := idsDir + "/" + xx
 		err := c.s.ops.names(c.s.abs(dir), func(base string) error {
-			id, err := unescapeID(strings.TrimSuffix(base, suffix))
-			if err != nil || bucket(id) != xx {
+			escaped, ok := strings.CutSuffix(base, suffix)
+			id, err := unescapeID(escaped)
+			if !ok || err != nil || bucket(id) != xx {
 				c.unknown(dir + "/" + base)
 				return nil
 			}
-			if in, err := c.s.ops.look(c.s.abs(dir), base); err == nil {
+			in, err := c.s.ops.look(c.s.abs(dir), base)
+			switch {
+			case err == nil && in.mode.IsRegular():
 				bound[id] = in
+			case err == nil:
+				c.notAFile(dir+"/"+base, in.mode)
 			}
 			return nil
 		})
@@ -238,7 +252,7 @@ func (c *checker) bindings() error {
 	for id, in := range bound {
 		if in.nlink < 2 {
 			c.add(Breach{"stale-id", c.s.idPath(id), "its job is gone", "nothing needs to be done: the next job with this id takes it over", func() error {
-				_, err := c.s.freeIfStale(id, in)
+				_, err := c.s.freeIfStale(id, in, true)
 				return err
 			}})
 		}
@@ -323,6 +337,14 @@ func (c *checker) workers() error {
 
 func (c *checker) rejects() error {
 	return c.s.ops.names(c.s.abs(rejectedDir), func(base string) error {
+		if strings.HasPrefix(base, ".") {
+			return nil
+		}
+		stamp, _, _ := strings.Cut(base, ".")
+		if _, err := parseStamp(stamp); err != nil {
+			c.unknown(rejectedDir + "/" + base)
+			return nil
+		}
 		file, isReason := strings.CutSuffix(base, whySuffix)
 		if !isReason {
 			return nil

@@ -45,6 +45,9 @@ func (s *Spool) promoteHour(dir string) error {
 		return err
 	}
 	for _, f := range all {
+		if f.Err != nil {
+			continue // Check names it
+		}
 		err := s.move(f.Path, pendingDir+"/"+f.Base)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

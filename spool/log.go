@@ -52,6 +52,18 @@ func (s *Spool) WriteLog(id string, attempt int, kind string, data []byte) error
 	return nil
 }
 
+// removeLogs removes all that is kept of a job's attempts, however many there were.
+func (s *Spool) removeLogs(id string) error {
+	dir := logsDir + "/" + bucket(id)
+	err := s.ops.names(s.abs(dir), func(base string) error {
+		if of, _, _, err := parseLog(base); err != nil || of != id {
+			return nil
+		}
+		return ignoreNotExist(s.ops.unlink(s.abs(dir + "/" + base)))
+	})
+	return ignoreNotExist(err)
+}
+
 // ReadLog reads a record.
 func (s *Spool) ReadLog(id string, attempt int, kind string) ([]byte, error) {
 	f, err := s.ops.open(s.LogPath(id, attempt, kind))

@@ -170,9 +170,10 @@ func (s *Spool) make(group string) error {
 	return s.writeFormat(f)
 }
 
-// onlyOurs refuses to make a spool among other people's files.
+// onlyOurs refuses to make a spool among other people's files. The format is ours
+// too: another process may have made the spool since it was looked for.
 func (s *Spool) onlyOurs() error {
-	ours := map[string]bool{lockFile: true}
+	ours := map[string]bool{lockFile: true, formatFile: true}
 	for _, d := range skeleton {
 		ours[d] = true
 	}

@@ -88,7 +88,13 @@ func realOps() ops {
 		unlink: func(path string) error {
 			return retry(func() error { return pathError("unlink", path, unix.Unlink(path)) })
 		},
-		mkdir: func(path string, perm fs.FileMode) error { return retry(func() error { return os.Mkdir(path, perm) }) },
+		mkdir: func(path string, perm fs.FileMode) error {
+			err := retry(func() error { return os.Mkdir(path, perm) })
+			if err == nil && shared(perm) {
+				err = os.Chmod(path, perm|fs.ModeSetgid) // chmod(2) would clear the bit that was inherited
+			}
+			return err
+		},
 		rmdir: func(path string) error {
 			return retry(func() error { return pathError("rmdir", path, unix.Rmdir(path)) })
 		},

@@ -215,27 +215,36 @@ func (s *Spool) move(from, to string) error {
 	return err
 }
 
+// maxMoves bounds how often moveInto makes a directory that others remove.
+const maxMoves = 10
+
 // moveInto is move into a directory that may not be there: done/DAY/HOUR,
-// pending/later/HOUR. Directories that empty are removed again at any time.
+// pending/later/HOUR. Directories that empty are removed again at any time, also
+// between the making and the move. The error wraps fs.ErrNotExist only if the source
+// is gone.
 func (s *Spool) moveInto(from, to string) error {
 	dir := path.Dir(to)
-	if strings.Count(dir, "/") > 0 {
-		if _, known := s.hours.Load(dir); !known {
-			if err := s.mkdirs(dir); err != nil {
-				return err
-			}
+	if strings.Count(dir, "/") == 0 {
+		return s.move(from, to)
+	}
+	if _, known := s.hours.Load(dir); !known {
+		if err := s.mkdirs(dir); ignoreNotExist(err) != nil {
+			return err
 		}
 	}
-	err := s.move(from, to)
-	if !errors.Is(err, fs.ErrNotExist) || strings.Count(dir, "/") == 0 {
-		return err
+	for range maxMoves {
+		err := s.move(from, to)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if _, lookErr := s.ops.look(s.abs(path.Dir(from)), path.Base(from)); lookErr != nil {
+			return errors.Join(err, ignoreNotExist(lookErr))
+		}
+		if err := s.mkdirs(dir); ignoreNotExist(err) != nil {
+			return err
+		}
 	}
-	// Either the source is gone or the directory is. Making the directory again
-	// answers that at the next try.
-	if mkErr := s.mkdirs(dir); mkErr != nil {
-		return mkErr
-	}
-	return s.move(from, to)
+	return fmt.Errorf("move a job into %s: somebody keeps removing it", dir)
 }
 
 // mkdirs makes a directory two or three levels below the spool and its parents,

@@ -60,6 +60,16 @@ func (s *Spool) Resolve() (removed []Entry, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("resolve duplicates: %w", err)
 	}
+	// The name before the first one counts too, or the job would be published again.
+	err = s.walkTmp(func(rel, _ string, n Name) error {
+		if len(byID[n.ID]) > 0 {
+			byID[n.ID] = append(byID[n.ID], Entry{Name: n, Path: rel})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("resolve duplicates: %w", err)
+	}
 	for _, entries := range byID {
 		got, err := s.resolve(entries)
 		removed = append(removed, got...)
@@ -112,4 +122,5 @@ func later(a, b Entry) bool {
 	return a.Allowed > b.Allowed
 }
 
-var stateRank = map[State]int{Pending: 0, Processing: 1, Dead: 2, Done: 3}
+// stateRank gives tmp/, which is no state, 0.
+var stateRank = map[State]int{Pending: 1, Processing: 2, Dead: 3, Done: 4}

@@ -50,7 +50,7 @@ func (s *Spool) reserve(id, from string) error {
 		if !errors.Is(err, fs.ErrExist) && !s.network {
 			return err
 		}
-		stale, staleErr := s.freeIfStale(id, held)
+		stale, staleErr := s.freeIfStale(id, held, true)
 		if staleErr != nil {
 			return staleErr
 		}
@@ -65,10 +65,11 @@ func (s *Spool) reserve(id, from string) error {
 }
 
 // freeIfStale removes the binding of id to held if the spool does not hold that job
-// any more. All removals of bindings happen under the spool's lock: otherwise two
+// any more; with logs, also what is kept of that job's attempts, which would pass for
+// the next one's. All removals of bindings happen under the spool's lock: otherwise two
 // could take the same binding for stale, and one remove what the other's successor
 // has just made.
-func (s *Spool) freeIfStale(id string, held info) (bool, error) {
+func (s *Spool) freeIfStale(id string, held info, logs bool) (bool, error) {
 	if held.nlink > 1 {
 		// Another name exists; if a person moved it out of the spool, it is not the
 		// spool's any more. This look costs a listing, but only a duplicate pays it.
@@ -92,6 +93,11 @@ func (s *Spool) freeIfStale(id string, held info) (bool, error) {
 	}
 	if !now.same(held) || now.nlink > held.nlink {
 		return true, nil // someone else's by now: the next link will tell
+	}
+	if logs {
+		if err := s.removeLogs(id); err != nil {
+			return false, err
+		}
 	}
 	err = s.ops.unlink(s.abs(ref))
 	if errors.Is(err, fs.ErrNotExist) {

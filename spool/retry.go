@@ -84,6 +84,6 @@ func (s *Spool) freeID(id string) error {
 	if err != nil || held.nlink > 1 {
 		return err
 	}
-	_, err = s.freeIfStale(id, held)
+	_, err = s.freeIfStale(id, held, false)
 	return err
 }

@@ -53,13 +53,14 @@ func (s *Spool) sweepFile(rel string, age time.Duration) (*Entry, error) {
 	}
 	// ctime, because mtime is what the writer set.
 	old := s.Now().Sub(in.ctime)
-	writer, canonical, isJob := strings.Cut(path.Base(rel), "!")
-	writer, _, _ = cutLast(strings.TrimPrefix(writer, "."), "-")
-	if old < age || old < tmpLimit && s.running(writer) {
+	_, canonical, isJob := strings.Cut(path.Base(rel), "!")
+	if old < age || old < tmpLimit && s.running(writerOf(rel)) {
 		return nil, nil
 	}
+	// Two links are this one and the binding. A third is the job itself: on btrfs a
+	// power cut can leave the old name of a rename, and then the job has been published.
 	n, nameErr := ParseName(canonical)
-	if !isJob || nameErr != nil || in.nlink < 2 || path.Dir(rel) != tmpDir {
+	if !isJob || nameErr != nil || in.nlink != 2 || path.Dir(rel) != tmpDir {
 		return nil, s.ops.unlink(s.abs(rel))
 	}
 	ref, err := s.ops.look(s.abs(path.Dir(s.idPath(n.ID))), path.Base(s.idPath(n.ID)))
@@ -73,6 +74,15 @@ func (s *Spool) sweepFile(rel string, age time.Duration) (*Entry, error) {
 		return nil, err
 	}
 	return &e, s.Sync(path.Dir(e.Path))
+}
+
+// writerOf is the writer that the name of an unfinished file tells of.
+func writerOf(rel string) string {
+	writer, _, _ := strings.Cut(strings.TrimPrefix(path.Base(rel), "."), "!")
+	if _, _, ok := parseWID(writer); !ok { // a host's name can have a "-" too
+		writer, _, _ = cutLast(writer, "-")
+	}
+	return writer
 }
 
 // running reports whether the process that a writer's or worker's name tells of may
@@ -104,7 +114,7 @@ func (s *Spool) SweepIDs() (freed int, err error) {
 			if err != nil || in.nlink > 1 {
 				continue
 			}
-			gone, err := s.freeIfStale(id, in)
+			gone, err := s.freeIfStale(id, in, true)
 			if err != nil {
 				return err
 			}

@@ -223,7 +223,7 @@ func (c tracer) short(path string) string {
 	rel := strings.TrimPrefix(strings.TrimPrefix(path, c.dir), "/")
 	parts := strings.Split(rel, "/")
 	for i, p := range parts {
-		if i > 0 && parts[0] != "ctl" && p != "later" {
+		if i > 0 && p != "later" && (parts[0] != "ctl" || i > 1) {
 			parts[i] = "*"
 			if strings.HasPrefix(p, ".") {
 				parts[i] = ".*"

@@ -182,9 +182,14 @@ func (r *rig) settled() bool {
 	return st.Pending+st.Scheduled+st.Retrying+st.Processing+st.Dropped == 0
 }
 
-func (r *rig) list(state string) (jobs []fsq.JobInfo) {
+// list returns the jobs in some states, or all.
+func (r *rig) list(states ...string) (jobs []fsq.JobInfo) {
 	r.t.Helper()
-	r.decode(&jobs, "list", "--limit", "0", "--state", state)
+	args := []string{"list", "--limit", "0"}
+	if len(states) > 0 {
+		args = append(args, "--state", strings.Join(states, ","))
+	}
+	r.decode(&jobs, args...)
 	return jobs
 }
 
@@ -411,6 +416,7 @@ func (p *proc) drain() {
 func (r *rig) runDry(args ...string) {
 	r.t.Helper()
 	w := r.worker(args...)
+	w.awaitEvent("ready", "") // sooner, SIGTERM would find no handler
 	await(r.t, "all jobs are settled", r.settled)
 	w.drain()
 }

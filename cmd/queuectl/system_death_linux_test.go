@@ -98,7 +98,7 @@ func TestSuspendedWorker(t *testing.T) {
 			t.Errorf("job %s is %s after %d attempts, %d lost", id, j.State, j.Attempts, j.Lost)
 		}
 	}
-	if n := len(r.list("done,dead")); n != 3 {
+	if n := len(r.list("done", "dead")); n != 3 {
 		t.Errorf("%d jobs are settled, want 3", n)
 	}
 	r.sound()
