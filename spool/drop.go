@@ -198,10 +198,13 @@ func (s *Spool) again(base string, in info) time.Duration {
 // takeDrop binds the id and renames the file to a job's name.
 func (s *Spool) takeDrop(rel string, read info, ad Adoption) (Adopted, error) {
 	n := ad.Name
+	if err := s.validate(n); err != nil {
+		return s.rejectDrop(rel, err.Error())
+	}
 	err := s.reserve(n.ID, rel)
 	for i := 2; errors.Is(err, ErrDuplicate) && !ad.Reserved && i < 10000; i++ {
 		n.ID = fmt.Sprintf("%s-%d", ad.Name.ID, i)
-		if ValidateID(n.ID) != nil {
+		if s.validate(n) != nil {
 			n.ID = s.NewID()
 		}
 		err = s.reserve(n.ID, rel)

@@ -238,8 +238,7 @@ func ValidateID(id string) error {
 	case strings.IndexFunc(id, unicode.IsControl) >= 0:
 		return fmt.Errorf("%w: it must not contain control characters", ErrInvalidID)
 	}
-	// Upper case may have to be escaped on this or another file system, and a spool
-	// can be copied: the limit holds for the longer of both.
+	// Where upper case is escaped too, Put refuses ids that are longer for it.
 	if n := len(appendEscaped(nil, id, false)); n > MaxIDLength {
 		return fmt.Errorf("%w: it is %d bytes long, %d is the limit (bytes other than letters, digits, \"._-\" count three times)", ErrInvalidID, n, MaxIDLength)
 	}

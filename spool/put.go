@@ -107,9 +107,22 @@ type put struct {
 	reserved bool
 }
 
+// validate refuses a name that could not be read back: its job would lie in pending/
+// and never run.
+func (s *Spool) validate(n Name) error {
+	if err := ValidateID(n.ID); err != nil {
+		return err
+	}
+	if l := len(s.escape(n.ID)); l > MaxIDLength {
+		return fmt.Errorf("%w: it is %d bytes long, %d is the limit (this file system takes \"a\" and \"A\" for one, so capital letters count three times)", ErrInvalidID, l, MaxIDLength)
+	}
+	_, err := ParseName(s.file(n))
+	return err
+}
+
 // stage writes the job's file below tmp/, durably if sync is set.
 func (s *Spool) stage(it Item, sync bool) (*put, error) {
-	if err := ValidateID(it.Name.ID); err != nil {
+	if err := s.validate(it.Name); err != nil {
 		return nil, err
 	}
 	if int64(len(it.Data)) > s.format.MaxJobBytes {
@@ -237,8 +250,8 @@ func (s *Spool) moveInto(from, to string) error {
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		if _, lookErr := s.ops.look(s.abs(path.Dir(from)), path.Base(from)); lookErr != nil {
-			return errors.Join(err, ignoreNotExist(lookErr))
+		if _, err := s.ops.look(s.abs(path.Dir(from)), path.Base(from)); err != nil {
+			return err
 		}
 		if err := s.mkdirs(dir); ignoreNotExist(err) != nil {
 			return err
