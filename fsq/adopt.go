@@ -16,13 +16,14 @@ import (
 // adopter makes jobs of dropped files, beside the worker's loop: one of them may
 // have to be waited for.
 type adopter struct {
-	w     *Worker
-	drops *mailbox[string]
-	found *mailbox[spool.Name]
+	w        *Worker
+	drops    *mailbox[string]
+	found    *mailbox[spool.Name]
+	failures map[string]int // tries in a row at which the file system refused a drop
 }
 
 func newAdopter(w *Worker) *adopter {
-	return &adopter{w: w, drops: newMailbox[string](), found: newMailbox[spool.Name]()}
+	return &adopter{w: w, drops: newMailbox[string](), found: newMailbox[spool.Name](), failures: map[string]int{}}
 }
 
 // offer names files that may be drops.
@@ -76,10 +77,14 @@ func earlier(a, b time.Time) time.Time {
 // try adopts one file and returns when to try again; 0 for never.
 func (a *adopter) try(base string) time.Duration {
 	got, err := a.w.q.s.Adopt(base, a.w.q.adoption)
-	switch {
-	case err != nil:
+	if err != nil {
 		a.w.problem(err)
-		return time.Minute
+		pause := min(time.Second<<a.failures[base], time.Minute)
+		a.failures[base] = min(a.failures[base]+1, 6) // 64 s: the pause is a minute from there on
+		return pause
+	}
+	delete(a.failures, base)
+	switch {
 	case !got.Done:
 		return got.Again
 	case got.Rejected != "":

@@ -110,7 +110,9 @@ func TestCommandEnds(t *testing.T) {
 		err := handle(t, newRun(t, c.command))
 		var got *ExitError
 		errors.As(err, &got)
-		switch want, _ := c.want.(*ExitError); {
+		var want *ExitError
+		errors.As(c.want, &want)
+		switch {
 		case want == nil && err != nil, want != nil && (got == nil || *got != *want):
 			t.Errorf("%v: %v, want %v", c.command, err, c.want)
 		}

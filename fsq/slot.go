@@ -245,6 +245,10 @@ func (e *ending) fill(err error, now time.Time) {
 	if e.outcome == OutcomeInterrupted {
 		r.Error = "the worker gave it back"
 	}
+	var start *StartError
+	if errors.As(err, &start) {
+		r.ExitCode = ptr(start.Code)
+	}
 	var exit *ExitError
 	if errors.As(err, &exit) {
 		r.Signal = exit.Signal

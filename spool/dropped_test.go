@@ -25,6 +25,14 @@ func unsynced(s *Spool) {
 		}
 		return noSync{f}, nil
 	}
+	create := s.ops.create
+	s.ops.create = func(path string, perm fs.FileMode) (file, error) {
+		f, err := create(path, perm)
+		if err != nil {
+			return nil, err
+		}
+		return noSync{f}, nil
+	}
 	s.ops.syncDir = func(string) error { return nil }
 }
 
@@ -46,7 +54,6 @@ func TestManyDrops(t *testing.T) {
 	t.Parallel()
 	s := newSpool(t)
 	clock := driveClock(s)
-	unsynced(s)
 	random := rand.New(rand.NewPCG(1, 2))
 	want := map[uint64]string{}
 	const drops = 1000
@@ -241,7 +248,6 @@ func TestAdoptersInParallel(t *testing.T) {
 	for range adopters {
 		o := reopen(t, s)
 		clock := driveClock(o)
-		unsynced(o)
 		wg.Go(func() {
 			for range 3 { // more than once for the rule of quiet, and for leases of the others
 				for _, base := range bases {

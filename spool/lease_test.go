@@ -157,7 +157,7 @@ func TestTroubleIsNoLoss(t *testing.T) {
 	s := newSpool(t)
 	l := mustRegister(t, s)
 	look := s.ops.look
-	s.ops.look = func(dir, name string) (info, error) { return info{}, errors.New("the server is away") }
+	s.ops.look = func(string, string) (info, error) { return info{}, errors.New("the server is away") }
 	if err := l.Beat(); err == nil || errors.Is(err, ErrLost) || l.Lost() {
 		t.Errorf("Beat: %v, lost %t", err, l.Lost())
 	}

@@ -10,7 +10,7 @@ import (
 
 func newSpool(t *testing.T) *Spool {
 	t.Helper()
-	s, err := Init(filepath.Join(testDir(t), "spool"), "")
+	s, err := initialise(filepath.Join(testDir(t), "spool"), "", testOps())
 	if err != nil {
 		t.Fatal(err)
 	}

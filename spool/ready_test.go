@@ -218,7 +218,7 @@ func TestReadyIsLikeTheNaiveSet(t *testing.T) {
 					m.r.Add(n, m.now)
 				}
 			},
-			"others take one": func(t *rapid.T) {
+			"others take one": func(*rapid.T) {
 				n, ok := m.best()
 				if ok {
 					delete(m.waiting, n.ID)

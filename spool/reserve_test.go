@@ -14,7 +14,6 @@ import (
 func TestOneWinnerAmongGoroutines(t *testing.T) {
 	t.Parallel()
 	s := newSpool(t)
-	s.ops.syncDir = func(string) error { return nil }
 	for round := range 10 {
 		var won, lost atomic.Int32
 		var wg sync.WaitGroup

@@ -46,7 +46,7 @@ func (c *handClock) add(d time.Duration) {
 // reopen opens the spool again, as another process would.
 func reopen(t *testing.T, s *Spool) *Spool {
 	t.Helper()
-	o, err := Open(s.Dir())
+	o, err := open(s.Dir(), testOps())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,6 +229,7 @@ func act(role []string) error {
 	case "hold", "hold-with-child":
 		return actHold(s, verb == "hold-with-child")
 	case "put":
+		unsynced(s)
 		for i := range 50 {
 			id := fmt.Sprintf("job-%d", i)
 			if err := s.Put(item(s, id)); err == nil {

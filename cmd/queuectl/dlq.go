@@ -189,9 +189,6 @@ func (a *app) dlqAct(ctx context.Context, act dlqAction, all bool, ids []string)
 	var failures failures
 	done := 0
 	for _, id := range ids {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
 		result := actResult{ID: id, Result: act.done}
 		if err := act.do(ctx, q, id); err != nil {
 			failures.add(a, err)

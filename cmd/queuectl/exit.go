@@ -31,7 +31,7 @@ var everyExit = []exitStatus{
 	{exitOK, "done"},
 	{exitFailed, "it failed"},
 	{exitUsage, "wrong usage or input, nothing was done"},
-	{exitTemporary, "it may work later: the disk is full, the file system is away"},
+	{exitTemporary, "it may work later: the file system is away, too many files are open"},
 }
 
 // usageError is a mistake on the command line.
@@ -111,8 +111,11 @@ func exitCode(err error) int {
 		return exitNotFound
 	case causedBy(fsq.ErrDuplicate, fsq.ErrState):
 		return exitConflict
-	case causedBy(syscall.ENOSPC, syscall.EDQUOT, syscall.EAGAIN, syscall.ESTALE, syscall.ETIMEDOUT,
-		syscall.EMFILE, syscall.ENFILE, syscall.EINTR, context.DeadlineExceeded):
+	case causedBy(fsq.ErrUncertain):
+		// Not temporary: who tries again gets a second job.
+		return exitFailed
+	case causedBy(syscall.EAGAIN, syscall.ESTALE, syscall.ETIMEDOUT, syscall.EMFILE,
+		syscall.ENFILE, syscall.EINTR, context.DeadlineExceeded):
 		return exitTemporary
 	}
 	return exitFailed
@@ -147,6 +150,8 @@ func hintFor(err error) string {
 		return "--spool names the spool's own directory; an empty or new one becomes a spool"
 	case errors.Is(err, fsq.ErrVersion):
 		return "a newer queuectl made this spool; use that one"
+	case errors.Is(err, fsq.ErrUncertain):
+		return "the job is in the queue, but a power cut may take it out; queuectl list shows it"
 	case errors.Is(err, fs.ErrPermission):
 		return "the spool belongs to its user, or to the group of queuectl init --group; --spool names another"
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):

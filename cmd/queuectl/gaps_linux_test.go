@@ -82,7 +82,7 @@ func (r *rig) killedWorker(k int, args ...string) traced {
 	pid, over, watched := make(chan int, 1), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(watched)
-		worker := 0
+		var worker int
 		select {
 		case worker = <-pid:
 		case <-over:

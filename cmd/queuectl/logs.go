@@ -48,7 +48,7 @@ type logInfo struct {
 	Outcome  *string `json:"outcome"`
 }
 
-func (a *app) logs(ctx context.Context, o logsOptions, id string) error {
+func (a *app) logs(_ context.Context, o logsOptions, id string) error {
 	q, err := a.existing()
 	if err != nil {
 		return err

@@ -22,20 +22,21 @@ type environment struct {
 	errWidth  int
 	stdinTerm bool
 	now       func() time.Time
-	second    <-chan os.Signal // the second SIGINT or SIGTERM; the first one cancels the context
+	// listen takes SIGINT and SIGTERM over, for commands that do something about them.
+	// All others end at once: nothing in a spool minds.
+	listen func(context.Context) (context.Context, <-chan os.Signal)
 }
 
 func main() {
 	// A job's environment has its own retries under the name of the setting; a job
 	// that enqueues another one must not hand them on.
 	if os.Getenv("QUEUECTL_JOB_ID") != "" {
-		os.Unsetenv(envName("max-retries"))
+		_ = os.Unsetenv(envName("max-retries"))
 	}
 	// A closed pipe becomes an error of the write instead of the end of a worker
 	// with its jobs. Notify, not Ignore: an ignored signal would stay so in the jobs.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	ctx, second := listen()
-	os.Exit(run(ctx, environment{
+	os.Exit(run(context.Background(), environment{
 		args:      os.Args[1:],
 		stdin:     os.Stdin,
 		stdout:    os.Stdout,
@@ -44,7 +45,7 @@ func main() {
 		errWidth:  columns(os.Stderr),
 		stdinTerm: columns(os.Stdin) > 0,
 		now:       time.Now,
-		second:    second,
+		listen:    listen,
 	}))
 }
 
@@ -55,8 +56,8 @@ const echo = 100 * time.Millisecond
 // listen returns a context that the first SIGINT or SIGTERM cancels, and a channel
 // that gets the second one. A signal that nobody waits for has its default effect:
 // it ends a command that hangs in a system call, or a worker that does not stop.
-func listen() (context.Context, <-chan os.Signal) {
-	ctx, cancel := context.WithCancelCause(context.Background())
+func listen(parent context.Context) (context.Context, <-chan os.Signal) {
+	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 1)
 	second := make(chan os.Signal)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -33,7 +32,9 @@ func (o *output) Write(p []byte) (int, error) {
 	return n, err
 }
 
-func (o *output) printf(format string, args ...any) { fmt.Fprintf(o, format, args...) }
+func (o *output) printf(format string, args ...any) {
+	_, _ = fmt.Fprintf(o, format, args...) // Write keeps the first error
+}
 
 func (o *output) terminal() bool { return o.width > 0 }
 
@@ -107,7 +108,7 @@ func (a *app) report(err error) {
 		}
 		return
 	}
-	a.err.printf("queuectl: %s\n", clean(message(err)))
+	a.err.printf("queuectl: %s\n", clean(err.Error()))
 	if hint := hintFor(err); hint != "" {
 		a.hint("%s", hint)
 	}
@@ -122,15 +123,6 @@ func (a *app) hint(format string, args ...any) {
 // note is talk: what a person wants to know and a program does not.
 func (a *app) note(format string, args ...any) {
 	a.err.printf("%s\n", clean(fmt.Sprintf(format, args...)))
-}
-
-// message is err in words; the system's words for an interrupted command are not
-// what a person would say.
-func message(err error) string {
-	if errors.Is(err, context.Canceled) {
-		return "interrupted"
-	}
-	return err.Error()
 }
 
 // logHandler prints what the library logs as warnings, one line each.

@@ -261,7 +261,7 @@ func TestReadmePaths(t *testing.T) {
 	}
 	_, tree, _ := strings.Cut(text, "\n### The repository\n")
 	tree, _, _ = strings.Cut(tree, "\n## ")
-	for _, m := range regexp.MustCompile(`(?m)^    (\S+)/ `).FindAllStringSubmatch(tree, -1) {
+	for _, m := range regexp.MustCompile(`(?m)^ {4}(\S+)/ `).FindAllStringSubmatch(tree, -1) {
 		paths = append(paths, m[1])
 	}
 	if len(paths) < 6 {

@@ -21,7 +21,8 @@ type app struct {
 	inTerm   bool
 	out, err *output
 	now      func() time.Time
-	second   <-chan os.Signal
+	listen   func(context.Context) (context.Context, <-chan os.Signal)
+	second   <-chan os.Signal // the second SIGINT or SIGTERM; the first one cancels the context
 
 	spool    string
 	json     bool
@@ -37,13 +38,10 @@ func run(ctx context.Context, e environment) int {
 		out:      &output{w: e.stdout, width: e.outWidth},
 		err:      &output{w: e.stderr, width: e.errWidth},
 		now:      e.now,
-		second:   e.second,
+		listen:   e.listen,
 		settings: newSettings(),
 	}
 	err := a.dispatch(ctx, newRoot(a), e.args)
-	if stopped := (*signalled)(nil); errors.Is(err, context.Canceled) && errors.As(context.Cause(ctx), &stopped) {
-		err = stopped
-	}
 	if a.out.err != nil {
 		err = &outputError{a.out.err}
 	}
@@ -85,6 +83,9 @@ func (a *app) dispatch(ctx context.Context, root *command, args []string) error 
 	}
 	if err := a.settings.parse(l.settings, config); err != nil {
 		return err
+	}
+	if l.cmd.signals {
+		ctx, a.second = a.listen(ctx)
 	}
 	return tree.Run(ctx)
 }

@@ -47,6 +47,7 @@ func queuectlIn(t *testing.T, e environment, args ...string) result {
 		e.stdin = strings.NewReader("")
 	}
 	e.now = time.Now
+	e.listen = func(ctx context.Context) (context.Context, <-chan os.Signal) { return ctx, nil }
 	code := run(t.Context(), e)
 	return result{code, stdout.String(), stderr.String()}
 }
@@ -244,7 +245,7 @@ func TestExitCode(t *testing.T) {
 		{fmt.Errorf("x: %w", fsq.ErrNotSpool), 3},
 		{fmt.Errorf("x: %w", fsq.ErrDuplicate), 4},
 		{fmt.Errorf("x: %w", fsq.ErrState), 4},
-		{&os.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}, 75},
+		{&os.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}, 1},
 		{&os.PathError{Op: "open", Path: "x", Err: syscall.EACCES}, 1},
 		{&signalled{syscall.SIGINT}, 130},
 		{&signalled{syscall.SIGTERM}, 143},

@@ -22,7 +22,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"queuectl": main})
+	testscript.Main(withBinary{m}, map[string]func(){"queuectl": main})
 }
 
 // TestScript runs testdata/script/*.txtar: each is a session of a user with a spool

@@ -44,7 +44,7 @@ func (a *app) show(ctx context.Context, id string) error {
 		return a.out.json(j)
 	}
 	now := a.now()
-	a.out.printf("%s  %s\n", a.out.paint(bold, clean(j.ID)), headline(a.out, j, now))
+	a.out.printf("%s  %s\n", a.out.paint(bold, clean(j.ID)), headline(a.out, j))
 	jobFacts(j, now).write(a.out, "  ")
 	for _, at := range j.Records {
 		a.showAttempt(at, now)
@@ -57,7 +57,7 @@ func (a *app) show(ctx context.Context, id string) error {
 	return nil
 }
 
-func headline(o *output, j fsq.JobInfo, now time.Time) string {
+func headline(o *output, j fsq.JobInfo) string {
 	s := o.paint(stateStyle[j.State], string(j.State))
 	switch j.State {
 	case "processing", "done", "dead":

@@ -106,7 +106,7 @@ func TestEnqueueOnFullDisk(t *testing.T) {
 			// Larger than what may be left of a block.
 			j["metadata"] = strings.Repeat("x", 16<<10)
 			res := r.run("enqueue", j.String())
-			if res.code != exitTemporary || res.stdout != "" || !strings.Contains(res.stderr, "no space left on device") {
+			if res.code != exitFailed || res.stdout != "" || !strings.Contains(res.stderr, "no space left on device") {
 				t.Errorf("enqueue %v on a full disk: exit status %d\n%s%s", j["id"], res.code, res.stdout, res.stderr)
 			}
 		}

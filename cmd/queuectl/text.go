@@ -17,7 +17,7 @@ func cleanLine(s string) string { return escape(s, true) }
 
 func escape(s string, tabs bool) string {
 	var b strings.Builder
-	for len(s) > 0 {
+	for s != "" {
 		r, n := utf8.DecodeRuneInString(s)
 		switch {
 		case r == utf8.RuneError && n == 1:

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/queuectl/queuectl/fsq"
 )
@@ -27,7 +28,7 @@ func TestTree(t *testing.T) {
 		if c.name != strings.ToLower(c.name) {
 			fail("the name has capitals")
 		}
-		if first := []rune(c.short)[0]; !unicode.IsUpper(first) || strings.HasSuffix(c.short, ".") || len(c.short) > 66 {
+		if first, _ := utf8.DecodeRuneInString(c.short); !unicode.IsUpper(first) || strings.HasSuffix(c.short, ".") || len(c.short) > 66 {
 			fail("%q is not one short line with a capital and no full stop", c.short)
 		}
 		if (len(c.sub) > 0) != (c.run == nil) && c != root {

@@ -4,10 +4,9 @@ import (
 	"context"
 	"runtime"
 	"runtime/debug"
-)
 
-// fallbackVersion is what a build without module information says.
-const fallbackVersion = "0.1.0"
+	"github.com/queuectl/queuectl/fsq"
+)
 
 func newVersion(a *app) *command {
 	return &command{
@@ -30,13 +29,10 @@ type versionInfo struct {
 }
 
 func buildVersion() versionInfo {
-	v := versionInfo{Version: fallbackVersion, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	v := versionInfo{Version: fsq.Version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return v
-	}
-	if m := info.Main.Version; m != "" && m != "(devel)" {
-		v.Version = m
 	}
 	for _, s := range info.Settings {
 		if s.Key == "vcs.revision" {

@@ -39,6 +39,7 @@ queue and lose none of their retries.`,
 		settings: append([]string{"count"}, settingKeys()...),
 		flags:    newFlagSet(),
 		run:      func(ctx context.Context, _ []string) error { return a.workerStart(ctx, o) },
+		signals:  true,
 	}
 	boolFlag(c.flags, &o.detach, "detach", "run in the background, with a log file in the spool; returns once it is ready")
 	intFlag(c.flags, &o.ready, readyFlag, 0, 0, "")
@@ -107,7 +108,7 @@ func tellReady(f *os.File, e fsq.Event) {
 	line, err := json.Marshal(readiness{Worker: e.Worker, PID: os.Getpid()})
 	if err == nil {
 		// A parent that was killed meanwhile is no reason to stop.
-		fmt.Fprintf(f, "%s\n", line)
+		_, _ = fmt.Fprintf(f, "%s\n", line)
 	}
 	f.Close()
 }

@@ -33,8 +33,9 @@ one. Without WORKER: all. Ctrl-C ends the waiting; what was asked stays asked.`,
 			{exitFailed, "a worker still runs when --timeout is over"},
 			{exitNotFound, "no such worker"},
 		},
-		flags: newFlagSet(),
-		run:   func(ctx context.Context, args []string) error { return a.workerStop(ctx, o, args) },
+		flags:   newFlagSet(),
+		run:     func(ctx context.Context, args []string) error { return a.workerStop(ctx, o, args) },
+		signals: true,
 	}
 	boolFlag(c.flags, &o.now, "now", "interrupt the running jobs instead of waiting for their end")
 	durationFlag(c.flags, &o.timeout, "timeout", "wait so long at most")
