@@ -13,6 +13,7 @@ type Claim struct {
 	lease *Lease
 	name  Name // as it lies in processing
 	over  bool
+	tried []Settled // settlements that failed, on a network file system perhaps only seemingly
 }
 
 // Claim takes a job that waits in pending/. The error wraps ErrLost if another was

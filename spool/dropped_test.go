@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// unsynced makes fsync free: these tests are about what is where, not about power.
+// unsynced makes fsync free.
 func unsynced(s *Spool) {
 	open := s.ops.open
 	s.ops.open = func(path string) (file, error) {

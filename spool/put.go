@@ -184,7 +184,19 @@ func (p *put) publish() error {
 		p.dirs = append(p.dirs, path.Dir(s.idPath(p.it.Name.ID)))
 	}
 	p.dst = s.pendingPath(p.it.Name, s.Now())
-	if err := s.moveInto(p.tmp, p.dst); err != nil {
+	err := s.moveInto(p.tmp, p.dst)
+	if err != nil && s.network {
+		// A worker may have taken it on from there before it could be seen. But nobody
+		// else takes it out of tmp/.
+		_, lookErr := s.ops.look(s.abs(tmpDir), path.Base(p.tmp))
+		switch {
+		case errors.Is(lookErr, fs.ErrNotExist):
+			err = nil
+		case lookErr != nil:
+			return uncertain(err)
+		}
+	}
+	if err != nil {
 		// The link goes first: a reservation whose tmp file is there is rolled forward
 		// by Sweep, one without is stale.
 		if p.reserved {

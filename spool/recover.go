@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// recentHours is how many hours of done/ can be involved in a job that a power cut
-// left under two names: file systems commit every 5 to 30 s.
+// recentHours is how many hours of done/ before the cut can be involved in a job that
+// it left under two names: file systems commit every 5 to 30 s.
 const recentHours = 2
 
 // Recover clears up after a power cut, once a boot: btrfs can leave a job under its
@@ -49,10 +49,18 @@ func (s *Spool) Recover() (removed []Entry, err error) {
 // id and a person must decide.
 func (s *Spool) Resolve() (removed []Entry, err error) {
 	byID := map[string][]Entry{}
-	limit := s.Now().Add(-recentHours * time.Hour)
+	// The time of the cut is that of the newest settlement: how long the power was off
+	// is not known. Stamps of a clock that was ahead must not hide the others.
+	var cut time.Time
+	ahead := s.Now().Add(time.Hour)
 	err = s.Each(func(e Entry) error {
-		if e.State == Done && e.Due.Before(limit) {
-			return nil
+		if e.State == Done {
+			if !e.Due.After(ahead) && e.Due.After(cut) {
+				cut = e.Due
+			}
+			if e.Due.Before(cut.Add(-recentHours * time.Hour)) {
+				return nil
+			}
 		}
 		byID[e.Name.ID] = append(byID[e.Name.ID], e)
 		return nil

@@ -94,6 +94,11 @@ func (s *Spool) freeIfStale(id string, held info, logs bool) (bool, error) {
 	if !now.same(held) || now.nlink > held.nlink {
 		return true, nil // someone else's by now: the next link will tell
 	}
+	if now.nlink > 1 && !now.ctime.Equal(held.ctime) {
+		// It was renamed while it was looked for, so that not having seen it proves
+		// nothing: a job that goes back to pending/ can pass a scan by again and again.
+		return false, nil
+	}
 	if logs {
 		if err := s.removeLogs(id); err != nil {
 			return false, err

@@ -90,15 +90,26 @@ func (c *Claim) settle(st State, to string, n Name) (Settled, error) {
 		to = doneHour(n.Due, nth) + "/" + path.Base(to)
 		err = s.moveInto(from, to)
 	}
+	settled := Settled{Name: n, State: st, Path: to, dirs: []string{path.Dir(to), claimsDir(c.lease.Worker())}}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		c.over = true
+		// An earlier try may have been executed although neither its reply nor the look
+		// for its destination came through.
+		for _, t := range c.tried {
+			if _, err := s.ops.look(s.abs(path.Dir(t.Path)), path.Base(t.Path)); err == nil {
+				return t, nil
+			}
+		}
 		return Settled{}, fmt.Errorf("settle job %q: %w", c.name.ID, ErrLost)
 	case err != nil:
+		if s.network {
+			c.tried = append(c.tried, settled)
+		}
 		return Settled{}, fmt.Errorf("settle job %q: %w", c.name.ID, err)
 	}
 	c.over = true
-	return Settled{Name: n, State: st, Path: to, dirs: []string{path.Dir(to), claimsDir(c.lease.Worker())}}, nil
+	return settled, nil
 }
 
 // SyncSettled makes transitions durable, target directories before source

@@ -6,8 +6,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -159,7 +161,7 @@ func (r *rig) once(acknowledged []string) map[string]fsq.JobInfo {
 			r.t.Errorf("job %s is %s after %d attempts and ran %d times", id, j.State, j.Attempts, ran[id])
 		}
 	}
-	for _, id := range sortedIDs(ran) {
+	for _, id := range slices.Sorted(maps.Keys(ran)) {
 		if _, ok := jobs[id]; !ok {
 			r.t.Errorf("job %s ran and is not there", id)
 		}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -420,5 +419,3 @@ func (r *rig) runDry(args ...string) {
 	await(r.t, "all jobs are settled", r.settled)
 	w.drain()
 }
-
-func sortedIDs[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
