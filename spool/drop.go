@@ -136,7 +136,7 @@ func (s *Spool) adopt(base string, decide func(Drop) Adoption) (Adopted, error) 
 			return Adopted{}, nil
 		}
 		if errors.Is(err, fs.ErrPermission) {
-			return s.rejectDrop(rel, "it cannot be read: "+plainError(err))
+			return s.rejectDrop(rel, in, "it cannot be read: "+plainError(err))
 		}
 		return Adopted{}, err
 	}
@@ -156,7 +156,7 @@ func (s *Spool) adopt(base string, decide func(Drop) Adoption) (Adopted, error) 
 	case errors.Is(err, ErrChanging) || err == nil && len(data) == 0:
 		return Adopted{Again: s.again(base, in)}, nil
 	case errors.Is(err, ErrTooLarge):
-		return s.rejectDrop(rel, plainError(err))
+		return s.rejectDrop(rel, in, plainError(err))
 	case err != nil:
 		return Adopted{}, err
 	}
@@ -165,7 +165,7 @@ func (s *Spool) adopt(base string, decide func(Drop) Adoption) (Adopted, error) 
 		if wait := patience(ad, sure) - still; wait > 0 {
 			return Adopted{Again: wait}, nil
 		}
-		return s.rejectDrop(rel, ad.Reject)
+		return s.rejectDrop(rel, in, ad.Reject)
 	}
 	// Not acknowledged to anyone, but it must not become an empty file under a job's
 	// name in a power cut.
@@ -199,7 +199,7 @@ func (s *Spool) again(base string, in info) time.Duration {
 func (s *Spool) takeDrop(rel string, read info, ad Adoption) (Adopted, error) {
 	n := ad.Name
 	if err := s.validate(n); err != nil {
-		return s.rejectDrop(rel, err.Error())
+		return s.rejectDrop(rel, read, err.Error())
 	}
 	err := s.reserve(n.ID, rel)
 	for i := 2; errors.Is(err, ErrDuplicate) && !ad.Reserved && i < 10000; i++ {
@@ -210,7 +210,7 @@ func (s *Spool) takeDrop(rel string, read info, ad Adoption) (Adopted, error) {
 		err = s.reserve(n.ID, rel)
 	}
 	if errors.Is(err, ErrDuplicate) {
-		return s.rejectDrop(rel, fmt.Sprintf("duplicate id: the spool holds a job %q already", n.ID))
+		return s.rejectDrop(rel, read, fmt.Sprintf("duplicate id: the spool holds a job %q already", n.ID))
 	}
 	if err != nil {
 		return Adopted{}, err
@@ -243,8 +243,17 @@ func (s *Spool) returnDrop(from, rel string) error {
 	return err
 }
 
-func (s *Spool) rejectDrop(rel, reason string) (Adopted, error) {
-	return Adopted{Rejected: reason, Done: true}, s.setAside(rel, reason)
+// rejectDrop sets aside the file that was judged, and no other that came under its
+// name since.
+func (s *Spool) rejectDrop(rel string, judged info, reason string) (Adopted, error) {
+	to, err := s.setAside(rel, reason)
+	if err != nil {
+		return Adopted{}, err
+	}
+	if taken, err := s.ops.look(s.abs(path.Dir(to)), path.Base(to)); err == nil && !taken.same(judged) {
+		return Adopted{Again: time.Millisecond}, errors.Join(s.returnDrop(to, rel), s.unexplain(to))
+	}
+	return Adopted{Rejected: reason, Done: true}, nil
 }
 
 // plainError is the cause without the path, which the reader knows.

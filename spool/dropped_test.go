@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -383,5 +384,100 @@ func TestADropThatIsTakenBack(t *testing.T) {
 	mustDo(t, os.Remove(s.abs(pendingDir+"/half.json")))
 	if a, err := s.Adopt("half.json", adoption(s)); err != nil || a != (Adopted{}) || len(s.drops.seen) != 0 {
 		t.Errorf("%+v, %v, %v", a, err, s.drops.seen)
+	}
+}
+
+// Another file comes under the name between the reading and the rename: what was
+// decided about the first is not done to the second.
+func TestADropThatIsReplacedMeanwhile(t *testing.T) {
+	t.Parallel()
+	const good, other, bad = `{"command":"good"}`, `{"command":"other","id":"other"}`, `{"no":"command"}`
+	for what, c := range map[string]struct {
+		first, second string
+		again         bool // a third comes while the second is given back
+	}{
+		"adopted, another job":     {good, other, false},
+		"adopted, no job":          {good, bad, false},
+		"rejected, a job":          {bad, other, false},
+		"rejected, and once more":  {bad, other, true},
+		"adopted, and once more":   {good, other, true},
+		"rejected, another no job": {bad, `{"also":"none"}`, false},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			s := newSpool(t)
+			clock := driveClock(s)
+			replace := func(content string) {
+				writeFile(t, s.abs(DropPath("x.json.part")), content)
+				mustDo(t, os.Rename(s.abs(DropPath("x.json.part")), s.abs(DropPath("x.json"))))
+				closed(t, s, "x.json")
+			}
+			drop(t, s, "x.json", c.first)
+			replaced := false
+			before(s, "rename", func(string) {
+				if !replaced {
+					replaced = true
+					replace(c.second)
+				}
+			})
+			third := c.again
+			before(s, "link", func(from string) {
+				if third && filepath.Base(from) != "x.json" { // it is given back
+					third = false
+					replace(good)
+				}
+			})
+			for range 2 { // twice for the rule of quiet
+				if a, err := s.Adopt("x.json", adoption(s)); err != nil || a.Done {
+					t.Fatalf("%+v, %v", a, err)
+				}
+				clock.add(quietNetwork)
+				if replaced {
+					break
+				}
+			}
+			want := []string{c.second}
+			if c.again {
+				want = append(want, good)
+			}
+			got := adoptAll(t, s, clock, soon)
+			if len(got) != len(want) {
+				t.Fatalf("in the end %+v", got)
+			}
+			var left []string
+			for _, e := range all(t, s) {
+				left = append(left, readString(t, s.abs(e.Path)))
+			}
+			rejects, err := s.Rejects()
+			mustDo(t, err)
+			for _, r := range rejects {
+				left = append(left, readString(t, s.abs(RejectedPath(r.Base))))
+				if r.Reason == "" {
+					t.Errorf("%s has no reason", r.Base)
+				}
+			}
+			slices.Sort(left)
+			slices.Sort(want)
+			if !slices.Equal(left, want) {
+				t.Errorf("want %q, have %q", want, left)
+			}
+			for _, e := range all(t, s) {
+				if strings.Contains(readString(t, s.abs(e.Path)), "other") != (e.Name.ID == "other") {
+					t.Errorf("%s holds %s", e.Path, readString(t, s.abs(e.Path)))
+				}
+			}
+		})
+	}
+}
+
+func TestDropsAreRegularFiles(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	drop(t, s, "a.json", aJob)
+	mustDo(t, os.Mkdir(s.abs(DropPath("b.json")), 0o700), os.Symlink("a.json", s.abs(DropPath("c.json"))))
+	var got []string
+	mustDo(t, s.Drops(func(base string) { got = append(got, base) }))
+	if !slices.Equal(got, []string{"a.json"}) {
+		t.Errorf("have %q", got)
 	}
 }

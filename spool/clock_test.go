@@ -1,0 +1,167 @@
+package spool
+
+import (
+	"errors"
+	"io/fs"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// The spool's time is the file server's, as far as its stamps have told.
+func TestTheServersTime(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	s.network = true
+	clock := driveClock(s)
+	clock.add(-5 * time.Hour) // this host's clock is wrong, the stamps are not
+	mustDo(t, s.Calibrate())
+	right := func() bool { return s.Now().Sub(time.Now()).Abs() < hangGuard }
+	if !right() {
+		t.Errorf("it takes %s for now", s.Now())
+	}
+	clock.add(9 * time.Hour)
+	if err := s.Put(item(s, "job-1")); err != nil || !right() {
+		t.Errorf("after a put %s, %v", s.Now(), err)
+	}
+	l := mustRegister(t, s)
+	clock.add(-24 * time.Hour)
+	if err := l.Beat(); err != nil || !right() {
+		t.Errorf("after a heartbeat %s, %v", s.Now(), err)
+	}
+	if left := files(t, s, tmpDir); len(left) > 0 {
+		t.Errorf("left in tmp: %q", left)
+	}
+}
+
+func TestCalibrateOnce(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	asked := 0
+	fail := errors.New("the server is away")
+	s.ops.create = func(string, fs.FileMode) (file, error) { asked++; return nil, fail }
+	s.network = false
+	if err := s.Calibrate(); err != nil || asked != 0 {
+		t.Errorf("a local file system is asked %d times, %v", asked, err)
+	}
+	s.network = true
+	for range 3 {
+		if err := s.Calibrate(); !errors.Is(err, fail) {
+			t.Errorf("%v", err)
+		}
+	}
+	if asked != 1 {
+		t.Errorf("asked %d times", asked)
+	}
+}
+
+func TestALocalSpoolHasThisHostsTime(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	s.network = false
+	clock := driveClock(s)
+	clock.add(time.Hour)
+	s.observe(time.Unix(0, 0), clock.now(), clock.now())
+	if !s.Now().Equal(clock.now()) {
+		t.Errorf("%s", s.Now())
+	}
+}
+
+func TestTicksOnlyGrow(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	clock := driveClock(s)
+	var last time.Time
+	for i := range 30 {
+		if i%10 == 9 {
+			clock.add(-time.Hour)
+		}
+		if now := s.tick(); !now.After(last) {
+			t.Fatalf("%s after %s", now, last)
+		} else {
+			last = now
+		}
+	}
+	clock.add(10 * time.Hour)
+	if now := s.tick(); !now.Equal(clock.now()) {
+		t.Errorf("%s at %s", now, clock.now())
+	}
+}
+
+// A sync that begins after a rename makes it durable, whoever asked for it: no call
+// may be content with one that began before.
+func TestSyncsAreShared(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	var renames, synced, calls atomic.Int64
+	s.ops.syncDir = func(string) error {
+		calls.Add(1)
+		n := renames.Load() // what is there when it begins
+		for range 100 {
+			synced.Store(max(n, synced.Load()))
+		}
+		return nil
+	}
+	var wg sync.WaitGroup
+	const goroutines, each = 16, 200
+	for range goroutines {
+		wg.Go(func() {
+			for range each {
+				mine := renames.Add(1)
+				if err := s.Sync(pendingDir); err != nil || synced.Load() < mine {
+					t.Errorf("rename %d is not durable after its sync: %d, %v", mine, synced.Load(), err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if calls.Load() > goroutines*each {
+		t.Errorf("%d syncs for %d", calls.Load(), goroutines*each)
+	}
+}
+
+func TestAFailedSyncIsEverybodysWhoSharedIt(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	fail := errors.New("refused")
+	begun, more := make(chan struct{}), make(chan struct{})
+	var dirs []string
+	first := true
+	s.ops.syncDir = func(dir string) error {
+		dirs = append(dirs, dir)
+		if first {
+			first = false
+			close(begun)
+			<-more
+			return nil
+		}
+		return fail
+	}
+	one := make(chan error)
+	go func() { one <- s.Sync(pendingDir) }()
+	<-begun
+	// These come too late for the first and share the second.
+	others := make(chan error)
+	for range 5 {
+		go func() { others <- s.Sync(pendingDir) }()
+	}
+	eventually(t, "all wait for the next", func() bool {
+		s.syncs.mu.Lock()
+		defer s.syncs.mu.Unlock()
+		return s.syncs.dirs[s.abs(pendingDir)].next != nil
+	})
+	close(more)
+	if err := <-one; err != nil {
+		t.Errorf("the first: %v", err)
+	}
+	for range 5 {
+		if err := <-others; !errors.Is(err, fail) {
+			t.Errorf("one that shared: %v", err)
+		}
+	}
+	if len(dirs) < 2 || slices.Compact(dirs)[0] != s.abs(pendingDir) {
+		t.Errorf("synced %q", dirs)
+	}
+}
