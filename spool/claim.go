@@ -31,7 +31,15 @@ func (l *Lease) Claim(n Name) (*Claim, error) {
 	to.Outcome, to.Wait, to.Run = "", 0, 0
 	from := pendingDir + "/" + l.s.file(n)
 	c := &Claim{lease: l, name: to}
+	// Where a lost reply is verified, a second claim of the same name would find what
+	// the first one made, and the job would run twice at once.
+	if _, have := l.claims.LoadOrStore(c.path(), true); have {
+		return nil, fmt.Errorf("claim %s: %w", n, ErrLost)
+	}
 	err := l.s.move(from, c.path())
+	if err != nil {
+		l.claims.Delete(c.path())
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		// The job is gone, or this worker's directory is: without that look a worker
 		// that was taken for dead would go through the whole queue and find nothing.
@@ -54,7 +62,11 @@ func (l *Lease) Claim(n Name) (*Claim, error) {
 
 // Resume makes a Claim of a job that Claims listed and nobody runs: the claim was
 // made, but its reply was lost.
-func (l *Lease) Resume(n Name) *Claim { return &Claim{lease: l, name: n} }
+func (l *Lease) Resume(n Name) *Claim {
+	c := &Claim{lease: l, name: n}
+	l.claims.Store(c.path(), true)
+	return c
+}
 
 // Name is the claim's: its Attempt counts this run.
 func (c *Claim) Name() Name { return c.name }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -39,6 +40,7 @@ type Lease struct {
 	file   file
 	in     info
 	lost   atomic.Bool
+	claims sync.Map // paths of the claims that are not over: one name is claimed once
 }
 
 func workerPath(wid string) string { return workersDir + "/" + wid + suffix }

@@ -337,7 +337,7 @@ func TestHostNamesFitAFileName(t *testing.T) {
 		t.Errorf("%s is of %q and %d, %t", wid, host, pid, ok)
 	}
 	random := strings.Split(wid, ".")[2]
-	for _, bad := range []string{"", "web-1", "web-1.1", "web-1.1." + random + ".x", "web-1.0." + random, "web-1.01." + random, "web-1.-1." + random, "Web.1." + random, "-a.1." + random, "web.1." + random[1:], "web.1." + random[1:] + "1", fmt.Sprintf("web.%d.%s", 1<<31, random)} {
+	for _, bad := range []string{"", "web-1", "web-1.1", "web-1.1." + random + ".x", "web-1.0." + random, "web-1.01." + random, "web-1.-1." + random, "Web.1." + random, "-a.1." + random, "web.1." + random[1:], "web.1." + random[1:] + "1", fmt.Sprintf("web.%d.%s", int64(1)<<31, random)} {
 		if _, _, ok := parseWID(bad); ok {
 			t.Errorf("%q is taken for a worker's name", bad)
 		}

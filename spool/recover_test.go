@@ -170,15 +170,32 @@ func TestRecoverOnceABoot(t *testing.T) {
 	want(1)
 }
 
-// done/ is searched only as far back as a power cut can reach.
+// done/ is searched only as far back as a power cut can reach: from the newest result
+// on, however long the power was off since.
 func TestOldResultsAreNotSearched(t *testing.T) {
 	t.Parallel()
-	s := newSpool(t)
-	old := Name{Due: Truncate(s.Now().Add(-recentHours*time.Hour - time.Minute)), Attempt: 1, Allowed: 3, Outcome: "done", ID: "job-1"}
-	again := Name{Due: Truncate(s.Now()), Allowed: 3, ID: "job-1"}
-	plant(t, s, doneHour(old.Due, 0)+"/"+s.file(old), pendingDir+"/"+s.file(again))
-	if removed, err := s.Resolve(); err != nil || len(removed) > 0 {
-		t.Errorf("removed %v, %v", paths(removed), err)
+	for _, off := range []time.Duration{0, 1000 * time.Hour} {
+		s := newSpool(t)
+		cut := Truncate(s.Now().Add(-off))
+		plantDone := func(id string, at time.Time) (double string) {
+			done := Name{Due: at, Attempt: 1, Allowed: 3, Outcome: "done", ID: id}
+			double = pendingDir + "/" + s.file(Name{Due: at, Allowed: 3, ID: id})
+			plant(t, s, doneHour(at, 0)+"/"+s.file(done), double)
+			return double
+		}
+		newest := plantDone("newest", cut)
+		recent := plantDone("recent", cut.Add(-recentHours*time.Hour))
+		plantDone("old", cut.Add(-recentHours*time.Hour-time.Hour))
+		// A clock that was ahead must not hide the others.
+		plant(t, s, doneHour(s.Now().Add(50*time.Hour), 0)+"/"+s.file(Name{Due: Truncate(s.Now().Add(50 * time.Hour)), Attempt: 1, Allowed: 1, Outcome: "done", ID: "ahead"}))
+		removed, err := s.Resolve()
+		mustDo(t, err)
+		got, want := paths(removed), []string{newest, recent}
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("the power was off for %s: removed %q, want %q", off, got, want)
+		}
 	}
 }
 

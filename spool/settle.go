@@ -93,7 +93,7 @@ func (c *Claim) settle(st State, to string, n Name) (Settled, error) {
 	settled := Settled{Name: n, State: st, Path: to, dirs: []string{path.Dir(to), claimsDir(c.lease.Worker())}}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		c.over = true
+		c.end()
 		// An earlier try may have been executed although neither its reply nor the look
 		// for its destination came through.
 		for _, t := range c.tried {
@@ -108,8 +108,14 @@ func (c *Claim) settle(st State, to string, n Name) (Settled, error) {
 		}
 		return Settled{}, fmt.Errorf("settle job %q: %w", c.name.ID, err)
 	}
-	c.over = true
+	c.end()
 	return settled, nil
+}
+
+// end notes that the claim is over.
+func (c *Claim) end() {
+	c.over = true
+	c.lease.claims.Delete(c.path())
 }
 
 // SyncSettled makes transitions durable, target directories before source

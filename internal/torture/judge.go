@@ -1,0 +1,169 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// line is what a job wrote down: that an attempt began, or how it ended.
+type line struct {
+	begins  bool
+	id      string
+	attempt int
+	worker  string // of one that begins
+	code    int    // of one that ends
+}
+
+// parseLine reads "S ID ATTEMPT WORKER" or "E ID ATTEMPT CODE".
+func parseLine(s string) (line, error) {
+	f := strings.Fields(s)
+	if len(f) != 4 || f[0] != "S" && f[0] != "E" {
+		return line{}, fmt.Errorf("not a line of a job: %q", s)
+	}
+	attempt, err := strconv.Atoi(f[2])
+	if err != nil {
+		return line{}, fmt.Errorf("not a line of a job: %q", s)
+	}
+	l := line{begins: f[0] == "S", id: f[1], attempt: attempt}
+	if l.begins {
+		l.worker = f[3]
+		return l, nil
+	}
+	if l.code, err = strconv.Atoi(f[3]); err != nil {
+		return line{}, fmt.Errorf("not a line of a job: %q", s)
+	}
+	return l, nil
+}
+
+// settled is a job as queuectl list tells it.
+type settled struct {
+	ID       string `json:"id"`
+	State    string `json:"state"`
+	Outcome  string `json:"outcome"`
+	Attempts int    `json:"attempts"`
+	Lost     int    `json:"lost"`
+	File     string `json:"file"`
+}
+
+// evidence is all that is known in the end.
+type evidence struct {
+	jobs    []job           // that were enqueued or dropped
+	lines   []line          // in the order in which they were written
+	settled []settled       // all jobs of the spool
+	excused map[string]bool // workers that were killed, or suspended past their lease
+}
+
+// attempt is what the lines tell of one.
+type attempt struct {
+	begun  int
+	worker string
+	ended  bool
+	code   int
+}
+
+// judge returns every breach of what the queue promises. It trusts nobody's count but
+// that of the jobs themselves.
+func judge(e evidence) (breaches []string) {
+	breach := func(format string, args ...any) { breaches = append(breaches, fmt.Sprintf(format, args...)) }
+	known := make(map[string]job, len(e.jobs))
+	for _, j := range e.jobs {
+		known[j.id] = j
+	}
+	where := make(map[string][]settled, len(e.settled))
+	for _, s := range e.settled {
+		where[s.ID] = append(where[s.ID], s)
+		if _, ok := known[s.ID]; !ok {
+			breach("%s: nobody has enqueued it, and it is %s (%s)", s.ID, s.State, s.File)
+		}
+	}
+	ran := history(e.lines, breach)
+	for id := range ran {
+		if _, ok := known[id]; !ok {
+			breach("%s: nobody has enqueued it, and it ran", id)
+		}
+	}
+	for _, j := range e.jobs {
+		attempts := ran[j.id]
+		if len(attempts) == 0 {
+			breach("%s: it never ran", j.id)
+		}
+		switch found := where[j.id]; len(found) {
+		case 0:
+			breach("%s: it is lost", j.id)
+		case 1:
+			judgeOne(j, found[0], attempts, e.excused, breach)
+		default:
+			breach("%s: it is there %d times: %v", j.id, len(found), found)
+		}
+	}
+	return breaches
+}
+
+// history sorts the lines by job and attempt. A line of an attempt that comes after a
+// later one has begun is that of a job that ran twice at the same time.
+func history(lines []line, breach func(string, ...any)) map[string]map[int]*attempt {
+	ran := make(map[string]map[int]*attempt)
+	newest := make(map[string]int)
+	for _, l := range lines {
+		if ran[l.id] == nil {
+			ran[l.id] = make(map[int]*attempt)
+		}
+		a := ran[l.id][l.attempt]
+		if a == nil {
+			a = &attempt{}
+			ran[l.id][l.attempt] = a
+		}
+		if l.attempt < newest[l.id] {
+			breach("%s: attempt %d still ran when attempt %d had begun", l.id, l.attempt, newest[l.id])
+		}
+		newest[l.id] = max(newest[l.id], l.attempt)
+		if !l.begins {
+			a.ended, a.code = true, l.code
+			continue
+		}
+		if a.begun++; a.begun > 1 {
+			breach("%s: attempt %d was run by two, %s and %s", l.id, l.attempt, a.worker, l.worker)
+		}
+		a.worker = l.worker
+	}
+	return ran
+}
+
+// judgeOne compares what became of a job with what it did.
+func judgeOne(j job, s settled, attempts map[int]*attempt, excused map[string]bool, breach func(string, ...any)) {
+	want := "done"
+	if j.fails {
+		want = "dead"
+	}
+	if s.State != want {
+		breach("%s: it is %s, %s, and should be %s", j.id, s.State, s.Outcome, want)
+		return
+	}
+	numbers := slices.Sorted(maps.Keys(attempts))
+	silent := s.Attempts // attempts that were begun and whose job has not written a line
+	for _, n := range numbers {
+		a := attempts[n]
+		silent--
+		switch last := n == s.Attempts; {
+		case n > s.Attempts:
+			breach("%s: attempt %d ran, its name tells of %d", j.id, n, s.Attempts)
+		case last && (!a.ended || (a.code == 0) == j.fails):
+			breach("%s: it is %s, and its last attempt did not end so", j.id, s.State)
+		case last || a.ended && a.code != 0 || excused[a.worker]:
+		case a.ended:
+			breach("%s: attempt %d succeeded and it ran again, though worker %s was let alone", j.id, n, a.worker)
+		default:
+			breach("%s: attempt %d was cut off, though worker %s was let alone", j.id, n, a.worker)
+		}
+	}
+	if silent > s.Lost {
+		breach("%s: %d attempts left no trace, %d were lost", j.id, silent, s.Lost)
+	}
+	// What was lost counts apart: the job's own attempts are what it was given.
+	if own := s.Attempts - s.Lost; own < j.least || own > j.most {
+		breach("%s: %d attempts, %d of them lost, and should have had %d to %d of its own", j.id, s.Attempts, s.Lost, j.least, j.most)
+	}
+}

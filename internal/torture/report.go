@@ -1,0 +1,50 @@
+package main
+
+import (
+	"fmt"
+	"time"
+)
+
+// shown is how many breaches are printed.
+const shown = 30
+
+// report prints the figures and the verdict.
+func (t *trial) report(e evidence, breaches []string) {
+	var done, dead, attempts, lost, most int
+	for _, s := range e.settled {
+		switch s.State {
+		case "done":
+			done++
+		case "dead":
+			dead++
+		}
+		attempts += s.Attempts
+		lost += s.Lost
+		most = max(most, s.Attempts)
+	}
+	again := 0
+	for _, w := range t.all {
+		again += max(w.registrations()-1, 0)
+	}
+	p := func(name, format string, args ...any) {
+		fmt.Fprintf(t.out, "  %-22s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	p("jobs", "%d (%d dropped as files): %d done, %d dead", len(e.settled), t.count.dropped, done, dead)
+	p("attempts", "%d, %d of them lost with their worker; at most %d for one job", attempts, lost, most)
+	p("workers", "%d started, %d killed, %d suspended past the lease, %d for a shorter time", len(t.all), t.count.kills, t.count.long, t.count.short)
+	p("registered anew", "%d times after a suspension", again)
+	p("mended by check", "%d registrations that a kill had cut short", t.count.mended)
+	p("jobs per second", "%.0f, over %v", float64(len(e.settled))/t.took.Seconds(), t.took.Round(time.Second/10))
+	for i, b := range breaches {
+		if i == shown {
+			fmt.Fprintf(t.out, "  and %d more\n", len(breaches)-shown)
+			break
+		}
+		fmt.Fprintf(t.out, "  BREACH %s\n", b)
+	}
+	if len(breaches) == 0 {
+		fmt.Fprintln(t.out, "verdict: every job ran, each is in one of done and dead, none ran twice but for a reason, check is clean")
+	} else {
+		fmt.Fprintf(t.out, "verdict: %d breaches\n", len(breaches))
+	}
+}

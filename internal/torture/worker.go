@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// worker is one process, which can have several registrations one after the other.
+type worker struct {
+	cmd    *exec.Cmd
+	exited chan struct{}
+	err    error // of Wait; to be read when exited is closed
+
+	mu    sync.Mutex
+	names []registration
+	hits  []hit
+}
+
+type registration struct {
+	name string
+	from time.Time
+}
+
+// hit is what was done to a worker: it was killed, or suspended from one time to the
+// other.
+type hit struct{ from, to time.Time }
+
+func startWorker(cmd *exec.Cmd, log io.Writer) (*worker, error) {
+	w := &worker{cmd: cmd, exited: make(chan struct{})}
+	cmd.Stderr = log
+	// The pipe is this program's own, so that Wait does not close it before the last
+	// event is read.
+	r, pipe, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	cmd.Stdout = pipe
+	err = errors.Join(cmd.Start(), pipe.Close())
+	if err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		defer r.Close()
+		w.listen(io.TeeReader(r, log))
+	}()
+	go func() {
+		w.err = cmd.Wait()
+		<-read
+		close(w.exited)
+	}()
+	return w, nil
+}
+
+// listen notes under which names the worker is registered, and when.
+func (w *worker) listen(events io.Reader) {
+	lines := bufio.NewScanner(events)
+	for lines.Scan() {
+		var e struct {
+			Event  string    `json:"event"`
+			Time   time.Time `json:"time"`
+			Worker string    `json:"worker"`
+		}
+		if json.Unmarshal(lines.Bytes(), &e) == nil && e.Event == "ready" {
+			w.mu.Lock()
+			w.names = append(w.names, registration{e.Worker, e.Time})
+			w.mu.Unlock()
+		}
+	}
+}
+
+func (w *worker) signal(s syscall.Signal) { _ = w.cmd.Process.Signal(s) }
+
+func (w *worker) note(h hit) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.hits = append(w.hits, h)
+}
+
+// excused adds the names under which the worker was registered when it was hit.
+func (w *worker) excused(into map[string]bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i, r := range w.names {
+		for _, h := range w.hits {
+			over := i+1 < len(w.names) && w.names[i+1].from.Before(h.from)
+			if !over && !r.from.After(h.to) {
+				into[r.name] = true
+			}
+		}
+	}
+}
+
+// registrations is how often the worker has registered.
+func (w *worker) registrations() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.names)
+}
