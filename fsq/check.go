@@ -75,7 +75,7 @@ func (q *Queue) deadWorkers() (breaches []spool.Breach, err error) {
 		}
 		breaches = append(breaches, spool.Breach{
 			Code: "dead-worker", Path: spool.WorkerPath(v.Worker), Problem: "the worker is dead: " + v.Reason,
-			Hint: "the next worker gives its jobs back, and so does queuectl check --repair",
+			Hint: "the next worker gives its jobs back, and so does a repair",
 			Repair: func() error {
 				_, err := q.reap(v)
 				return err

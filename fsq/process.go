@@ -36,7 +36,7 @@ func startProcess(path string, argv []string, attr *os.ProcAttr) (*process, erro
 	go func() {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		proc, err := os.StartProcess(path, argv, attr)
+		proc, err := startInGroup(path, argv, attr)
 		if err != nil {
 			started <- err
 			return
@@ -47,6 +47,26 @@ func startProcess(path string, argv []string, attr *os.ProcAttr) (*process, erro
 		close(p.exited)
 	}()
 	return p, <-started
+}
+
+// startInGroup starts a command that leads a process group. Between fork and setpgid
+// the child is in the worker's own group, and a Ctrl-C at the terminal kills it there:
+// the command has not begun then, so that is no failure of the job, and it is started
+// again. A child that is past its exec leads its group.
+func startInGroup(path string, argv []string, attr *os.ProcAttr) (*os.Process, error) {
+	for {
+		proc, err := os.StartProcess(path, argv, attr)
+		if err != nil {
+			return nil, err
+		}
+		pgid, err := unix.Getpgid(proc.Pid)
+		if err != nil || pgid != unix.Getpgrp() || pgid == proc.Pid {
+			return proc, nil
+		}
+		if _, err := proc.Wait(); err != nil {
+			return nil, err
+		}
+	}
 }
 
 func (p *process) hasExited() bool {

@@ -61,7 +61,7 @@ func (c *checker) topLevel() error {
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			c.missing = true
-			c.add(Breach{"missing-directory", d, "the directory is not there", "queuectl check --repair makes it", func() error {
+			c.add(Breach{"missing-directory", d, "the directory is not there", "a repair makes it", func() error {
 				if err := c.s.ops.mkdir(c.s.abs(d), c.s.dirPerm()); !errors.Is(err, fs.ErrExist) {
 					return err
 				}
@@ -172,7 +172,7 @@ func (c *checker) duplicates() error {
 		b := Breach{"duplicate-id", here[0].Path, fmt.Sprintf("%d jobs have the id %q, another is %s", len(here), id, here[1].Path), "remove all but one", nil}
 		if same {
 			b.Problem = fmt.Sprintf("one job has two names, the other is %s", here[1].Path)
-			b.Hint = "queuectl check --repair keeps the latest"
+			b.Hint = "a repair keeps the latest"
 			b.Repair = func() error { _, err := c.s.resolve(here); return err }
 		}
 		c.add(b)
@@ -200,7 +200,7 @@ func (c *checker) staging() error {
 			if _, _, ok := parseWID(writer); !ok && age < tmpLimit {
 				return nil
 			}
-			c.add(Breach{"stale-tmp", rel, "its writer is gone; no job was acknowledged from it", "queuectl check --repair finishes or removes it", func() error {
+			c.add(Breach{"stale-tmp", rel, "its writer is gone; no job was acknowledged from it", "a repair finishes or removes it", func() error {
 				_, err := c.s.sweepFile(rel, 0)
 				return ignoreNotExist(err)
 			}})
@@ -268,7 +268,7 @@ func (c *checker) bindings() error {
 		if _, err := c.s.ops.look(c.s.abs(path.Dir(e.Path)), path.Base(e.Path)); err != nil {
 			continue
 		}
-		c.add(Breach{"unbound-id", e.Path, fmt.Sprintf("nothing keeps a second job from taking the id %q", id), "queuectl check --repair binds it", func() error {
+		c.add(Breach{"unbound-id", e.Path, fmt.Sprintf("nothing keeps a second job from taking the id %q", id), "a repair binds it", func() error {
 			return ignoreNotExist(c.s.reserve(id, e.Path))
 		}})
 	}
@@ -307,7 +307,7 @@ func (c *checker) logs() error {
 	}
 	for _, rels := range orphans {
 		for _, rel := range rels {
-			c.add(Breach{"stale-log", rel, "its job is gone", "queuectl check --repair removes it", func() error {
+			c.add(Breach{"stale-log", rel, "its job is gone", "a repair removes it", func() error {
 				return ignoreNotExist(c.s.ops.unlink(c.s.abs(rel)))
 			}})
 		}
@@ -323,7 +323,7 @@ func (c *checker) workers() error {
 			if alive, err := c.s.Alive(base); err != nil || alive {
 				return err
 			}
-			c.add(Breach{"stale-request", r.path(base), "there is no such worker", "queuectl check --repair removes it", func() error {
+			c.add(Breach{"stale-request", r.path(base), "there is no such worker", "a repair removes it", func() error {
 				return c.s.Withdraw(r, base)
 			}})
 			return nil
@@ -351,7 +351,7 @@ func (c *checker) rejects() error {
 		}
 		if _, err := c.s.ops.look(c.s.abs(rejectedDir), file); errors.Is(err, fs.ErrNotExist) {
 			rel := rejectedDir + "/" + base
-			c.add(Breach{"stale-reason", rel, "the file that it is about is gone", "queuectl check --repair removes it", func() error {
+			c.add(Breach{"stale-reason", rel, "the file that it is about is gone", "a repair removes it", func() error {
 				return ignoreNotExist(c.s.ops.unlink(c.s.abs(rel)))
 			}})
 		}
