@@ -153,8 +153,8 @@ func TestEveryInterleaving(t *testing.T) {
 // TestSleepSets runs one scenario with and without leaving out what only repeats: the
 // outcomes must be the same.
 func TestSleepSets(t *testing.T) {
-	if testing.Short() {
-		t.Skip("some 4000 schedules")
+	if testing.Short() || raceEnabled {
+		t.Skip("some 4000 schedules, which take the race detector ten times as long")
 	}
 	sc := ownerScenario("retry", 1, false)
 	fewer := prove(t, sc, bounds{})
