@@ -8,10 +8,7 @@ import (
 )
 
 // Pruned is what Prune removed, or would remove.
-type Pruned struct {
-	Done, Dead int
-	Bytes      int64 // of the jobs' files; 0 in a dry run
-}
+type Pruned struct{ Done, Dead int }
 
 // Prune removes the jobs that were settled before the given times (zero: none of
 // that state), with what is known of their attempts. A job that a person dropped
