@@ -23,8 +23,27 @@ func (j job) document() []byte {
 }
 
 // Each attempt of a job writes down that it begins and how it ends: one short write to
-// a file that is opened for appending, so lines of two jobs never mix.
-const framed = `echo "S $QUEUECTL_JOB_ID $QUEUECTL_ATTEMPT $QUEUECTL_WORKER" >>"$TORTURE/ran"
+// a file that is opened for appending, so lines of two jobs never mix. Where there is
+// a /proc it also looks whether the attempt before it still runs, which it knows by
+// its process's number and start (proc(5), field 22), and writes that down: a tenth
+// of a second is allowed to a process that is just being killed, ten times.
+const framed = `start_of() {
+  { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
+  set -- ${stat##*) }
+  case $1 in Z | X) return 1 ;; esac
+  start=${20}
+}
+pid=$TORTURE/pids/$QUEUECTL_JOB_ID
+if [ -e "$pid" ] && read -r before number began <"$pid"; then
+  n=0
+  while start_of "$number" && [ "$start" = "$began" ]; do
+    [ $((n += 1)) -le 10 ] && sleep 0.1 && continue
+    echo "O $QUEUECTL_JOB_ID $QUEUECTL_ATTEMPT $before" >>"$TORTURE/ran"
+    break
+  done
+fi
+start_of $$ && echo "$QUEUECTL_ATTEMPT $$ $start" >"$pid"
+echo "S $QUEUECTL_JOB_ID $QUEUECTL_ATTEMPT $QUEUECTL_WORKER" >>"$TORTURE/ran"
 ( %s )
 code=$?
 echo "E $QUEUECTL_JOB_ID $QUEUECTL_ATTEMPT $code" >>"$TORTURE/ran"
@@ -38,6 +57,8 @@ var kinds = []struct {
 }{
 	{"quick", 45, func(*job, *rand.Rand) string { return ":" }},
 	{"slow", 12, func(_ *job, r *rand.Rand) string { return fmt.Sprintf("sleep 0.%02d", 5+r.IntN(75)) }},
+	// Longer than a lease: it still runs when its suspended worker is taken for dead.
+	{"long", 2, func(_ *job, r *rand.Rand) string { return fmt.Sprintf("sleep %d", 2+r.IntN(4)) }},
 	{"fails", 10, func(j *job, r *rand.Rand) string {
 		retries := r.IntN(3)
 		j.doc["max_retries"], j.doc["backoff_base"] = retries, 0.1

@@ -8,32 +8,43 @@ import (
 	"strings"
 )
 
-// line is what a job wrote down: that an attempt began, or how it ended.
+// line is what a job wrote down.
 type line struct {
-	begins  bool
+	kind    lineKind
 	id      string
 	attempt int
 	worker  string // of one that begins
-	code    int    // of one that ends
+	number  int    // the exit code of one that ends, the earlier attempt of an overlap
 }
 
-// parseLine reads "S ID ATTEMPT WORKER" or "E ID ATTEMPT CODE".
+type lineKind string
+
+const (
+	begins   lineKind = "S" // S ID ATTEMPT WORKER
+	ends     lineKind = "E" // E ID ATTEMPT CODE
+	overlaps lineKind = "O" // O ID ATTEMPT EARLIER: the earlier attempt still runs
+)
+
 func parseLine(s string) (line, error) {
+	fail := func() (line, error) { return line{}, fmt.Errorf("not a line of a job: %q", s) }
 	f := strings.Fields(s)
-	if len(f) != 4 || f[0] != "S" && f[0] != "E" {
-		return line{}, fmt.Errorf("not a line of a job: %q", s)
+	if len(f) != 4 {
+		return fail()
 	}
-	attempt, err := strconv.Atoi(f[2])
-	if err != nil {
-		return line{}, fmt.Errorf("not a line of a job: %q", s)
+	l := line{kind: lineKind(f[0]), id: f[1]}
+	var err error
+	if l.attempt, err = strconv.Atoi(f[2]); err != nil {
+		return fail()
 	}
-	l := line{begins: f[0] == "S", id: f[1], attempt: attempt}
-	if l.begins {
+	switch l.kind {
+	case begins:
 		l.worker = f[3]
-		return l, nil
-	}
-	if l.code, err = strconv.Atoi(f[3]); err != nil {
-		return line{}, fmt.Errorf("not a line of a job: %q", s)
+	case ends, overlaps:
+		if l.number, err = strconv.Atoi(f[3]); err != nil {
+			return fail()
+		}
+	default:
+		return fail()
 	}
 	return l, nil
 }
@@ -108,6 +119,10 @@ func history(lines []line, breach func(string, ...any)) map[string]map[int]*atte
 	ran := make(map[string]map[int]*attempt)
 	newest := make(map[string]int)
 	for _, l := range lines {
+		if l.kind == overlaps {
+			breach("%s: attempt %d still ran when attempt %d began", l.id, l.number, l.attempt)
+			continue
+		}
 		if ran[l.id] == nil {
 			ran[l.id] = make(map[int]*attempt)
 		}
@@ -120,8 +135,8 @@ func history(lines []line, breach func(string, ...any)) map[string]map[int]*atte
 			breach("%s: attempt %d still ran when attempt %d had begun", l.id, l.attempt, newest[l.id])
 		}
 		newest[l.id] = max(newest[l.id], l.attempt)
-		if !l.begins {
-			a.ended, a.code = true, l.code
+		if l.kind == ends {
+			a.ended, a.code = true, l.number
 			continue
 		}
 		if a.begun++; a.begun > 1 {

@@ -78,8 +78,10 @@ func (t *trial) settings() [][2]string {
 }
 
 func (t *trial) run(ctx context.Context) (evidence, error) {
-	if err := os.Mkdir(filepath.Join(t.dir, "flaky"), 0o700); err != nil {
-		return evidence{}, err
+	for _, dir := range []string{"flaky", "pids"} {
+		if err := os.Mkdir(filepath.Join(t.dir, dir), 0o700); err != nil {
+			return evidence{}, err
+		}
 	}
 	if _, err := t.queuectl("init"); err != nil {
 		return evidence{}, err
@@ -118,7 +120,6 @@ func (t *trial) start() (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close()
 	cmd := exec.Command(t.binary, "worker", "start", "--json", "--count", fmt.Sprint(t.slots))
 	cmd.Env = t.env
 	w, err := startWorker(cmd, log)
@@ -134,7 +135,9 @@ func (t *trial) start() (*worker, error) {
 // torment keeps one worker running and hits it again and again, until ctx is done. It
 // returns the one that runs then.
 func (t *trial) torment(ctx context.Context, r *rand.Rand) (w *worker, err error) {
-	between := func(least, most time.Duration) time.Duration { return least + time.Duration(r.Int64N(int64(most-least))) }
+	between := func(least, most time.Duration) time.Duration {
+		return least + time.Duration(r.Int64N(int64(most-least)))
+	}
 	for {
 		if w == nil {
 			if w, err = t.start(); err != nil {

@@ -32,24 +32,26 @@ type registration struct {
 // other.
 type hit struct{ from, to time.Time }
 
-func startWorker(cmd *exec.Cmd, log io.Writer) (*worker, error) {
+// startWorker starts a worker whose output goes to log, which is closed in the end.
+func startWorker(cmd *exec.Cmd, log *os.File) (*worker, error) {
 	w := &worker{cmd: cmd, exited: make(chan struct{})}
 	cmd.Stderr = log
 	// The pipe is this program's own, so that Wait does not close it before the last
 	// event is read.
 	r, pipe, err := os.Pipe()
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, log.Close())
 	}
 	cmd.Stdout = pipe
 	err = errors.Join(cmd.Start(), pipe.Close())
 	if err != nil {
-		return nil, errors.Join(err, r.Close())
+		return nil, errors.Join(err, r.Close(), log.Close())
 	}
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
 		defer r.Close()
+		defer log.Close()
 		w.listen(io.TeeReader(r, log))
 	}()
 	go func() {
