@@ -60,10 +60,14 @@ func (c *committer) flush() {
 			settled = append(settled, g.settled)
 		}
 	}
-	if err := c.w.q.s.SyncSettled(settled...); err != nil {
+	err := c.w.q.s.SyncSettled(settled...)
+	if err != nil {
 		c.w.problem(err)
 	}
 	for _, g := range group {
+		if err != nil && g.settled.State != spool.Pending {
+			g.event.err = err
+		}
 		c.w.emit(g.event)
 	}
 }

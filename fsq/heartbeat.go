@@ -36,7 +36,11 @@ func (in *incarnation) heartbeat(ctx context.Context) {
 			silent := bootTime() - last
 			in.setSuspect(silent >= in.q.cfg.Lease*2/3)
 			if silent >= in.q.cfg.Lease {
+				// The same end as if others had taken it: what was cancelled stays so, and a
+				// new registration begins afresh.
 				in.stopRuns(ErrLost)
+				close(in.lost)
+				return
 			}
 		}
 	}
@@ -63,7 +67,7 @@ func (in *incarnation) audit() {
 	for _, n := range names {
 		key := n.String()
 		here[key] = true
-		if in.running[key] != nil {
+		if in.running[key] != nil || in.failed[key] {
 			continue
 		}
 		unknown[key] = true

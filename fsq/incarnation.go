@@ -94,7 +94,13 @@ func (in *incarnation) loop(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	rescan, done, interrupt := true, ctx.Done(), in.w.stop
+	ticked := time.Now()
 	for {
+		// A timer that is set anew with every event never fires while events come fast.
+		if time.Since(ticked) >= tickAtLeast {
+			in.obeyRequests()
+			rescan, ticked = rescan || in.scanDue(), time.Now()
+		}
 		if rescan {
 			in.scan()
 			rescan = false
@@ -131,15 +137,16 @@ func (in *incarnation) loop(ctx context.Context) error {
 		case <-in.adopter.found.C:
 			in.takeFound()
 		case <-in.strays.C:
-			for _, n := range in.strays.take() {
-				in.start(in.lease.Resume(n))
-			}
+			in.takeStrays()
 		case <-timer.C:
 			in.obeyRequests()
-			rescan = in.scanDue()
+			rescan, ticked = in.scanDue(), time.Now()
 		}
 	}
 }
+
+// tickAtLeast is how long what the timer is for may wait while the worker is busy.
+const tickAtLeast = time.Second
 
 // giveBack releases what lies in this worker's directory although nothing runs: claims
 // whose reply was lost just before the end.
@@ -155,7 +162,11 @@ func (in *incarnation) giveBack() {
 		if in.failed[n.String()] {
 			continue // its outcome could not be settled; as a lost attempt it is counted
 		}
-		if _, err := in.lease.Resume(n).Release(in.q.s.Now()); err != nil && !errors.Is(err, ErrLost) {
+		c, ok := in.lease.Resume(n)
+		if !ok {
+			continue
+		}
+		if _, err := c.Release(in.q.s.Now()); err != nil && !errors.Is(err, ErrLost) {
 			in.w.problem(err)
 		}
 	}
@@ -247,18 +258,17 @@ func (in *incarnation) fill() {
 	if time.Now().Before(in.retryAt) || in.suspect() {
 		return
 	}
-	for int64(in.busy) < in.w.slots.Load() {
+	for scanned := false; int64(in.busy) < in.w.slots.Load(); {
 		now := in.q.s.Now()
 		n, ok := in.ready.Next(now)
 		if !ok {
-			if in.ready.NeedsScan(now) {
-				in.scan()
-				if n, ok = in.ready.Next(in.q.s.Now()); ok {
-					in.claim(n)
-					continue
-				}
+			// Once a call: what every scan finds and no claim gets must not keep the loop.
+			if scanned || !in.ready.NeedsScan(now) {
+				return
 			}
-			return
+			in.scan()
+			scanned = true
+			continue
 		}
 		if !in.claim(n) {
 			return
@@ -272,6 +282,9 @@ func (in *incarnation) claim(n spool.Name) bool {
 	switch {
 	case errors.Is(err, ErrLost):
 		return !in.lease.Lost()
+	case errors.Is(err, spool.ErrUnclaimable):
+		in.w.problem(err)
+		return true // the next scan finds it again; the others must not wait for it
 	case err != nil:
 		in.w.problem(err)
 		in.ready.Add(n, in.q.s.Now())
@@ -326,6 +339,23 @@ func (in *incarnation) takeFreed() {
 		if f.again.ID != "" {
 			in.ready.Add(f.again, in.q.s.Now())
 		}
+	}
+}
+
+// takeStrays runs claims that the audit found and nobody ran. It looks again: the
+// audit may have come between a claim's rename and its start, which an fsync can hold
+// apart for long, and by now the job may run, or be done.
+func (in *incarnation) takeStrays() {
+	for _, n := range in.strays.take() {
+		c, ok := in.lease.Resume(n)
+		if !ok {
+			continue
+		}
+		if held, err := c.Held(); err != nil || !held {
+			c.Abandon() // after an error the next audit finds it again
+			continue
+		}
+		in.start(c)
 	}
 }
 

@@ -92,6 +92,7 @@ func (l *Lease) offer(ctx context.Context, r *Run) error {
 		case <-l.w.shrunk:
 			// Whoever asked has gone; unless somebody else asks, the job goes back.
 			if l.w.excess() {
+				l.w.resize(0) // another may be in excess as well
 				return errReleased
 			}
 		case <-ctx.Done():
@@ -167,6 +168,9 @@ func (c *Claim) settle(ctx context.Context, verdict error) error {
 	}
 	if !confirms(e.Kind, verdict) {
 		return fmt.Errorf("settle job %q: %w", c.ID, ErrLost)
+	}
+	if e.err != nil {
+		return fmt.Errorf("settle job %q: %w: %w", c.ID, ErrUncertain, e.err)
 	}
 	return nil
 }

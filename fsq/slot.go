@@ -57,7 +57,7 @@ func (s *slot) read() (Job, error) {
 		case errors.Is(err, ErrLost):
 			return Job{}, err
 		case err != nil && !content.Unfinished:
-			if permanentRead(err) {
+			if permanentRead(err) || time.Since(begun) > copyPatience {
 				return Job{}, err
 			}
 			s.in.w.problem(err)
@@ -262,7 +262,7 @@ func (e *ending) fill(err error, now time.Time) {
 // it tries again: a job without its output is no use to anyone.
 func (s *slot) openOutputs(n spool.Name) (stdout, stderr *output, ok bool) {
 	q := s.in.q
-	err := s.persist(func() (err error) {
+	err := s.persist(s.ctx.Done(), func() (err error) {
 		if err := q.s.PrepareLogs(n.ID); err != nil {
 			return err
 		}
@@ -281,7 +281,19 @@ func (s *slot) openOutputs(n spool.Name) (stdout, stderr *output, ok bool) {
 }
 
 func (s *slot) openOutput(n spool.Name, kind string) (*output, error) {
-	return openOutput(s.in.q.s.LogPath(n.ID, n.Attempt, kind), s.in.q.cfg.OutputLimit)
+	q := s.in.q
+	o, err := openOutput(q.s.LogPath(n.ID, n.Attempt, kind), q.cfg.OutputLimit)
+	if errors.Is(err, fs.ErrExist) {
+		// Of a claim that a power cut undid, or of a job that was put back from a copy.
+		if err := q.s.SetLogAside(n.ID, n.Attempt, kind); err != nil {
+			return nil, err
+		}
+		o, err = openOutput(q.s.LogPath(n.ID, n.Attempt, kind), q.cfg.OutputLimit)
+	}
+	if err == nil && q.s.Group() != "" {
+		err = o.file().Chmod(q.s.FilePerm())
+	}
+	return o, err
 }
 
 func closeOutput(s *slot, o *output) (size, cut int64) {
@@ -307,7 +319,7 @@ func (s *slot) settle(e ending) (again spool.Name) {
 		e.record.NextDue = ptr(d.Due)
 	}
 	var settled spool.Settled
-	err := s.persist(func() (err error) {
+	err := s.persist(nil, func() (err error) {
 		if e.record.JobID != "" {
 			if err := q.writeRecord(e.record); err != nil {
 				return err
@@ -366,6 +378,7 @@ func (s *slot) event(d Decision, e ending) Event {
 }
 
 func (s *slot) lost() {
+	s.claim.Abandon()
 	n := s.claim.Name()
 	s.in.w.emit(Event{Kind: EventLost, JobID: n.ID, Attempt: n.Attempt, MaxAttempts: n.Allowed})
 }
@@ -373,7 +386,7 @@ func (s *slot) lost() {
 // reject sets a file aside that cannot be run.
 func (s *slot) reject(reason error) {
 	n := s.claim.Name()
-	err := s.persist(func() error {
+	err := s.persist(nil, func() error {
 		_, err := s.claim.Reject(reason.Error())
 		return err
 	})
@@ -388,9 +401,9 @@ func (s *slot) reject(reason error) {
 }
 
 // persist repeats what the file system refuses, less and less often, until it
-// succeeds, the job is lost, or the worker is interrupted. It does not give up on a
-// drain: the job's outcome is worth the wait.
-func (s *slot) persist(do func() error) error {
+// succeeds, the job is lost, the worker is interrupted, or it is not wanted any more. It
+// does not give up on a drain: the job's outcome is worth the wait.
+func (s *slot) persist(unwanted <-chan struct{}, do func() error) error {
 	told := false
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 10*time.Second) {
 		err := do()
@@ -405,6 +418,8 @@ func (s *slot) persist(do func() error) error {
 		case <-s.in.w.stop:
 			return err
 		case <-s.in.lost:
+			return err
+		case <-unwanted:
 			return err
 		case <-time.After(pause):
 		}

@@ -41,6 +41,8 @@ type Event struct {
 	Due         *time.Time    `json:"due_at,omitempty"`
 	PID         int           `json:"pid,omitempty"`
 	Count       int           `json:"count,omitempty"`
+
+	err error // why a settlement is not known to be durable
 }
 
 // Kinds of events.
@@ -103,7 +105,7 @@ func (q *Queue) NewWorker(opt WorkerOptions) *Worker {
 func (w *Worker) resize(by int64) {
 	w.slots.Add(by)
 	signals := []chan struct{}{w.resized}
-	if by < 0 {
+	if by <= 0 {
 		signals = append(signals, w.shrunk)
 	}
 	for _, c := range signals {

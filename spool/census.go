@@ -63,7 +63,7 @@ func (c *Census) Look(poll, lease time.Duration) ([]Verdict, error) {
 	for _, r := range all {
 		present[r.Worker] = true
 		dead, reason := s.judge(r)
-		if !dead && c.expired(r, now, poll, lease) {
+		if !dead && c.expired(r, now, poll, max(lease, promised(r))) {
 			dead, reason = true, fmt.Sprintf("no heartbeat for %s", lease)
 		}
 		verdicts = append(verdicts, Verdict{Registered: r, Dead: dead, Reason: reason})
@@ -81,6 +81,15 @@ func (c *Census) Look(poll, lease time.Duration) ([]Verdict, error) {
 		}
 	}
 	return verdicts, nil
+}
+
+// maxLease bounds what a registry entry can claim for itself.
+const maxLease = 24 * time.Hour
+
+// promised is the lease that a worker registered with: it beats often enough for that
+// one, which may be longer than the observer's.
+func promised(r Registered) time.Duration {
+	return min(max(time.Duration(r.LeaseMS), 0), maxLease/time.Millisecond) * time.Millisecond
 }
 
 // expired counts how long the heartbeat has stood still. A look counts at most twice

@@ -102,13 +102,38 @@ func TestAPidThatIsUsedAgain(t *testing.T) {
 	}
 }
 
+// A worker beats often enough for the lease that it has registered with, which may be
+// longer than the observer's.
+func TestALongerLeaseIsHonoured(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	l, err := s.Register(1, "test", time.Minute)
+	mustDo(t, err)
+	t.Cleanup(func() { l.Close() })
+	o, clock := stranger(t, s)
+	c := o.NewCensus()
+	for range 59 {
+		if v := lookAt(t, c, time.Second, 2*time.Second); v.Dead {
+			t.Fatalf("dead: %s", v.Reason)
+		}
+		clock.add(time.Second)
+	}
+	lookAt(t, c, time.Second, 2*time.Second)
+	clock.add(time.Second)
+	if v := lookAt(t, c, time.Second, 2*time.Second); !v.Dead {
+		t.Error("without a heartbeat for a minute it lives")
+	}
+}
+
 func TestStillForALease(t *testing.T) {
 	t.Parallel()
 	s := newSpool(t)
-	l := mustRegister(t, s)
+	const poll, lease = time.Second, 10 * time.Second
+	l, err := s.Register(1, "test", lease)
+	mustDo(t, err)
+	t.Cleanup(func() { l.Close() })
 	o, clock := stranger(t, s)
 	c := o.NewCensus()
-	const poll, lease = time.Second, 10 * time.Second
 	look := func(want bool) {
 		t.Helper()
 		if v := lookAt(t, c, poll, lease); v.Dead != want || want && v.Reason != "no heartbeat for 10s" {

@@ -84,6 +84,10 @@ func (c *checker) topLevel() error {
 }
 
 func (c *checker) unknown(rel string) {
+	if n, err := ParseName(path.Base(rel)); err == nil && !strings.HasPrefix(rel, tmpDir) {
+		c.add(Breach{"misplaced-job", rel, fmt.Sprintf("this is the file of job %q, and nobody looks for jobs here", n.ID), "mv it to pending/, and it runs", nil})
+		return
+	}
 	c.add(Breach{"unknown-file", rel, "FORMAT.md knows no such name here; it is left alone", "move it away if it is yours", nil})
 }
 
@@ -94,7 +98,8 @@ func (c *checker) notAFile(rel string, m fs.FileMode) {
 // states looks at each job's name and content.
 func (c *checker) states() error {
 	for _, st := range []State{Pending, Processing, Done, Dead} {
-		if err := c.s.walk(st, func(f Found) error { return c.entry(f) }); err != nil {
+		err := c.s.walk(st, func(f Found) error { return c.entry(f) })
+		if err != nil && !(c.missing && errors.Is(err, fs.ErrNotExist)) {
 			return err
 		}
 	}

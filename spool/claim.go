@@ -16,12 +16,15 @@ type Claim struct {
 	tried []Settled // settlements that failed, on a network file system perhaps only seemingly
 }
 
+// ErrUnclaimable says that this name cannot be claimed, whatever becomes of others.
+var ErrUnclaimable = errors.New("it cannot be claimed")
+
 // Claim takes a job that waits in pending/. The error wraps ErrLost if another was
 // faster, or if the lease itself is gone, which the next Beat reports. It is not
 // durable, and need not be: a power cut that undoes it gives the job back.
 func (l *Lease) Claim(n Name) (*Claim, error) {
 	if n.Attempt >= MaxAttempt {
-		return nil, fmt.Errorf("claim %s: it has had %d attempts", n, n.Attempt)
+		return nil, fmt.Errorf("claim %s: %w: it has had %d attempts", n, ErrUnclaimable, n.Attempt)
 	}
 	to := n
 	to.Attempt++
@@ -48,6 +51,9 @@ func (l *Lease) Claim(n Name) (*Claim, error) {
 		}
 		return nil, fmt.Errorf("claim %s: %w", n, ErrLost)
 	}
+	if errors.Is(err, fs.ErrPermission) {
+		err = fmt.Errorf("%w: %w", ErrUnclaimable, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("claim %s: %w", n, err)
 	}
@@ -61,12 +67,15 @@ func (l *Lease) Claim(n Name) (*Claim, error) {
 }
 
 // Resume makes a Claim of a job that Claims listed and nobody runs: the claim was
-// made, but its reply was lost.
-func (l *Lease) Resume(n Name) *Claim {
-	c := &Claim{lease: l, name: n}
-	l.claims.Store(c.path(), true)
-	return c
+// made, but its reply was lost. ok is false if there is a Claim of it already.
+func (l *Lease) Resume(n Name) (c *Claim, ok bool) {
+	c = &Claim{lease: l, name: n}
+	_, have := l.claims.LoadOrStore(c.path(), true)
+	return c, !have
 }
+
+// Abandon gives the Claim up and leaves the file where it lies.
+func (c *Claim) Abandon() { c.end() }
 
 // Name is the claim's: its Attempt counts this run.
 func (c *Claim) Name() Name { return c.name }

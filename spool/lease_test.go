@@ -187,7 +187,7 @@ func TestClaimsOfALostReplyAreFound(t *testing.T) {
 	if others, err := s.ClaimsOf(l.Worker()); err != nil || !slices.Equal(others, names) {
 		t.Errorf("%v, %v", others, err)
 	}
-	r := l.Resume(names[0])
+	r, _ := l.Resume(names[0])
 	if held, err := r.Held(); err != nil || !held {
 		t.Errorf("held: %t, %v", held, err)
 	}
@@ -195,7 +195,11 @@ func TestClaimsOfALostReplyAreFound(t *testing.T) {
 		t.Error("it leaves although it has a claim")
 	}
 	l2 := mustRegister(t, s)
-	if _, err := l2.Resume(names[0]).Done(Ending{Outcome: "done"}); !errors.Is(err, ErrLost) {
+	if _, ok := l.Resume(names[0]); ok {
+		t.Error("one claim is resumed twice")
+	}
+	theirs, _ := l2.Resume(names[0])
+	if _, err := theirs.Done(Ending{Outcome: "done"}); !errors.Is(err, ErrLost) {
 		t.Errorf("another worker settles it: %v", err)
 	}
 	if _, err := r.Done(Ending{Outcome: "done"}); err != nil {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strings"
 	"time"
 )
 
@@ -73,6 +74,14 @@ func (s *Spool) ReadLog(id string, attempt int, kind string) ([]byte, error) {
 	defer f.Close()
 	data, _, err := readAll(f, maxRecordBytes)
 	return data, err
+}
+
+// SetLogAside moves a log that is in the way to rejected/, its bytes unchanged: what
+// an attempt writes into must be its own.
+func (s *Spool) SetLogAside(id string, attempt int, kind string) error {
+	rel := strings.TrimPrefix(s.LogPath(id, attempt, kind), s.dir+"/")
+	_, err := s.setAside(rel, "it was there before the attempt that it is named after")
+	return ignoreNotExist(err)
 }
 
 // OpenLog opens what an attempt wrote, for reading.

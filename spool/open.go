@@ -141,6 +141,9 @@ func (s *Spool) make(group string) error {
 		if err := s.onlyOurs(); err != nil {
 			return err
 		}
+		if err := os.Chmod(s.dir, perm); err != nil {
+			return err // others could put jobs into a directory that was made for more
+		}
 	} else if err != nil {
 		return err
 	}

@@ -55,7 +55,10 @@ func (c *Claim) Release(due time.Time) (Settled, error) {
 // Reject sets the job's file aside as one that cannot be run, its bytes unchanged.
 func (c *Claim) Reject(reason string) (Settled, error) {
 	s := c.lease.s
-	to, err := s.explain(s.file(c.name), reason)
+	// It has not run: if it is given back, that attempt was none.
+	n := c.name
+	n.Allowed = min(n.Allowed+1, MaxAttempt)
+	to, err := s.explain(s.file(n), reason)
 	if err != nil {
 		return Settled{}, fmt.Errorf("reject job %q: %w", c.name.ID, err)
 	}
