@@ -73,12 +73,12 @@ func (w *world) settle(p *process, c *Claim, how string) {
 		}
 		to, did := "", false
 		for done := range p.executed {
-			if done.op == "rename" && done.path == "spool/"+from {
+			if done.op == "rename" && done.path == "spool/"+w.alias(from) {
 				to, did = strings.TrimPrefix(done.to, "spool/"), true
 			}
 		}
 		switch {
-		case err == nil && (!did || to != s.Path):
+		case err == nil && (!did || to != w.alias(s.Path)):
 			w.fail("%s was told that %s of %s is done, and it is not", p.name, how, from)
 		case err == nil:
 			if other, twice := w.ended[key(c.Name())]; twice {
@@ -155,7 +155,7 @@ func owner(how string) proc {
 
 // reaper takes the owner for dead. If that fails half-way it tries again.
 func reaper(name string) proc {
-	return proc{name: name, run: func(w *world, p *process) {
+	return proc{name: name, run: func(_ *world, p *process) {
 		for range 2 {
 			if _, err := p.Reap(ownerWID, lostFate(p.Now())); err == nil {
 				return

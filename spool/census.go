@@ -89,7 +89,8 @@ const maxLease = 24 * time.Hour
 // promised is the lease that a worker registered with: it beats often enough for that
 // one, which may be longer than the observer's.
 func promised(r Registered) time.Duration {
-	return min(max(time.Duration(r.LeaseMS), 0), maxLease/time.Millisecond) * time.Millisecond
+	ms := min(max(r.LeaseMS, 0), maxLease.Milliseconds())
+	return time.Duration(ms) * time.Millisecond
 }
 
 // expired counts how long the heartbeat has stood still. A look counts at most twice

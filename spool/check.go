@@ -84,10 +84,6 @@ func (c *checker) topLevel() error {
 }
 
 func (c *checker) unknown(rel string) {
-	if n, err := ParseName(path.Base(rel)); err == nil && !strings.HasPrefix(rel, tmpDir) {
-		c.add(Breach{"misplaced-job", rel, fmt.Sprintf("this is the file of job %q, and nobody looks for jobs here", n.ID), "mv it to pending/, and it runs", nil})
-		return
-	}
 	c.add(Breach{"unknown-file", rel, "FORMAT.md knows no such name here; it is left alone", "move it away if it is yours", nil})
 }
 
@@ -98,8 +94,7 @@ func (c *checker) notAFile(rel string, m fs.FileMode) {
 // states looks at each job's name and content.
 func (c *checker) states() error {
 	for _, st := range []State{Pending, Processing, Done, Dead} {
-		err := c.s.walk(st, func(f Found) error { return c.entry(f) })
-		if err != nil && !(c.missing && errors.Is(err, fs.ErrNotExist)) {
+		if err := c.s.walk(st, func(f Found) error { return c.entry(f) }); err != nil {
 			return err
 		}
 	}
@@ -341,27 +336,39 @@ func (c *checker) workers() error {
 }
 
 func (c *checker) rejects() error {
-	return c.s.ops.names(c.s.abs(rejectedDir), func(base string) error {
+	var files []string
+	err := c.s.ops.names(c.s.abs(rejectedDir), func(base string) error {
 		if strings.HasPrefix(base, ".") {
 			return nil
 		}
+		rel := rejectedDir + "/" + base
 		stamp, _, _ := strings.Cut(base, ".")
 		if _, err := parseStamp(stamp); err != nil {
-			c.unknown(rejectedDir + "/" + base)
+			c.unknown(rel)
 			return nil
 		}
 		file, isReason := strings.CutSuffix(base, whySuffix)
 		if !isReason {
+			files = append(files, rel)
 			return nil
 		}
 		if _, err := c.s.ops.look(c.s.abs(rejectedDir), file); errors.Is(err, fs.ErrNotExist) {
-			rel := rejectedDir + "/" + base
 			c.add(Breach{"stale-reason", rel, "the file that it is about is gone", "a repair removes it", func() error {
 				return ignoreNotExist(c.s.ops.unlink(c.s.abs(rel)))
 			}})
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	back, err := c.s.givenBack(files...)
+	for rel := range back {
+		c.add(Breach{"stale-reject", rel, "it has been given back: it is a job or a dropped file again", "a repair removes it here", func() error {
+			return ignoreNotExist(c.s.dropRejected(rel))
+		}})
+	}
+	return err
 }
 
 func kindName(m fs.FileMode) string {

@@ -169,11 +169,12 @@ func (f *hookedFile) lock() error {
 // Close is executed whatever the hook says: the kernel closes what a process leaves.
 func (f *hookedFile) Close() error {
 	closed := false
-	err := f.on("close", func() error { closed = true; return f.file.Close() })
-	if !closed {
-		f.file.Close()
-	}
-	return err
+	defer func() {
+		if !closed {
+			f.file.Close()
+		}
+	}()
+	return f.on("close", func() error { closed = true; return f.file.Close() })
 }
 
 func (f *hookedFile) Sync() error  { return f.on("fsync", f.file.Sync) }

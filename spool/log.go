@@ -38,6 +38,14 @@ func (s *Spool) WriteLog(id string, attempt int, kind string, data []byte) error
 			f, err = s.ops.create(s.LogPath(id, attempt, kind), s.FilePerm())
 		}
 	}
+	if errors.Is(err, fs.ErrExist) {
+		// An empty one is what a writer left that died before it wrote, or that was not
+		// told that it had made it.
+		p := s.LogPath(id, attempt, kind)
+		if in, lookErr := s.ops.look(path.Dir(p), path.Base(p)); lookErr == nil && in.size == 0 && s.ops.unlink(p) == nil {
+			f, err = s.ops.create(p, s.FilePerm())
+		}
+	}
 	if err != nil {
 		return fail(err)
 	}

@@ -170,6 +170,13 @@ func (s *Spool) make(group string) error {
 		return err
 	}
 	f := format{Format: FormatVersion, MaxJobBytes: DefaultMaxJobBytes, FoldCase: fold, Group: group, CreatedAt: s.ops.now().UTC().Format(time.RFC3339)}
+	// Nobody makes these again, so nobody else would sync their parents; and what is put
+	// into a directory that is not on the disk is lost with it.
+	for _, d := range []string{pendingDir, ctlDir, "."} {
+		if err := s.ops.syncDir(s.abs(d)); err != nil {
+			return err
+		}
+	}
 	return s.writeFormat(f)
 }
 

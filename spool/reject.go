@@ -110,7 +110,7 @@ func RejectedPath(base string) string { return rejectedDir + "/" + base }
 
 // Readmit gives a rejected file back to pending/ as a drop, under the name that it
 // had. The error wraps fs.ErrExist if such a name is there, fs.ErrNotExist if there
-// is no such file.
+// is no such file. It can be called again after any error.
 func (s *Spool) Readmit(base string) error {
 	from, err := rejectedFile(base)
 	if err != nil {
@@ -118,11 +118,56 @@ func (s *Spool) Readmit(base string) error {
 	}
 	name := Rejected{Base: base}.Name()
 	to := pendingDir + "/" + name
-	// link refuses a name that is taken, where rename would replace a file.
-	if err := s.ops.link(s.abs(from), s.abs(to)); err != nil {
+	// A call that was cut short may have given it back already: a second link would be
+	// a second job.
+	back, err := s.givenBack(from)
+	if err == nil && !back[from] {
+		// link refuses a name that is taken, where rename would replace a file.
+		err = s.ops.link(s.abs(from), s.abs(to))
+		if err != nil && s.network {
+			if back, lookErr := s.givenBack(from); lookErr == nil && back[from] {
+				err = nil // its reply was lost
+			}
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("give rejected file %s back: %w", base, err)
 	}
 	return s.dropRejected(from)
+}
+
+// givenBack tells which of these rejected files are dropped files or jobs again. They
+// are looked for twice, in the order in which jobs move; only a file with a second
+// name costs that.
+func (s *Spool) givenBack(rels ...string) (map[string]bool, error) {
+	type key struct{ dev, ino uint64 }
+	linked := map[key]string{}
+	for _, rel := range rels {
+		in, err := s.ops.look(s.abs(path.Dir(rel)), path.Base(rel))
+		if ignoreNotExist(err) != nil {
+			return nil, err
+		}
+		if err == nil && in.nlink > 1 {
+			linked[key{in.dev, in.ino}] = rel
+		}
+	}
+	back := map[string]bool{}
+	for _, st := range []State{Pending, Processing, Done, Dead, Pending, Processing, Done, Dead} {
+		if len(linked) == len(back) {
+			break
+		}
+		if err := s.walk(st, func(f Found) error {
+			if in, err := s.ops.look(s.abs(path.Dir(f.Path)), f.Base); err == nil {
+				if rel, ok := linked[key{in.dev, in.ino}]; ok {
+					back[rel] = true
+				}
+			}
+			return nil
+		}); err != nil {
+			return nil, err
+		}
+	}
+	return back, nil
 }
 
 // RemoveRejected deletes a rejected file.

@@ -206,7 +206,7 @@ func (f *simFS) persist(n *simNode) {
 	// The names of the directories that lead there are logged with it.
 	for p := n; p != nil; p = p.parent {
 		for _, r := range f.records {
-			r.keep(func(e edit) bool { return p.dir && r.node == p })
+			r.keep(func(edit) bool { return p.dir && r.node == p })
 		}
 	}
 	for _, r := range f.records {

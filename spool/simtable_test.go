@@ -112,7 +112,7 @@ func attempt(o ops, verb, from, to string) string {
 	case "look":
 		var in info
 		if in, err = o.look(filepath.Dir(from), filepath.Base(from)); err == nil {
-			said = fmt.Sprint(in.mode)
+			said = in.mode.String()
 			if in.mode.IsRegular() {
 				said = fmt.Sprint(in.mode, in.size, in.nlink)
 			}

@@ -64,6 +64,9 @@ func (s *Spool) sweepFile(rel string, age time.Duration) (*Entry, error) {
 		return nil, s.ops.unlink(s.abs(rel))
 	}
 	ref, err := s.ops.look(s.abs(path.Dir(s.idPath(n.ID))), path.Base(s.idPath(n.ID)))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err // not known to be unbound: its writer may have been told that it is there
+	}
 	if err != nil || !ref.same(in) {
 		return nil, s.ops.unlink(s.abs(rel))
 	}
@@ -111,6 +114,9 @@ func (s *Spool) SweepIDs() (freed int, err error) {
 		}
 		for _, id := range ids {
 			in, err := s.ops.look(s.abs(dir), path.Base(s.idPath(id)))
+			if ignoreNotExist(err) != nil {
+				return err
+			}
 			if err != nil || in.nlink > 1 {
 				continue
 			}

@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -104,7 +105,7 @@ func torture(ctx context.Context, o options, out io.Writer) (sound bool, err err
 	if err != nil {
 		return false, fmt.Errorf("%w (see %s)", err, o.dir)
 	}
-	breaches := append(t.breaches, judge(evidence)...)
+	breaches := slices.Concat(t.breaches, judge(evidence))
 	t.report(evidence, breaches)
 	if len(breaches) > 0 || keep {
 		fmt.Fprintf(out, "kept: %s\n", o.dir)
