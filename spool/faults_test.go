@@ -45,7 +45,7 @@ type trouble struct {
 // is left; and no fsync that failed is tried again on the same file.
 func TestErrorAtEveryCall(t *testing.T) {
 	t.Parallel()
-	eachTrouble(t, func(_ *testing.T, n int, trace []call, run func(trouble)) {
+	eachTrouble(t, func(_ *testing.T, n int, _ []call, run func(trouble)) {
 		for k := 0; k < n; k += stride(n) {
 			for i, err := range callErrors {
 				if sampled() && i%3 != k%3 {

@@ -79,7 +79,7 @@ func (s *Spool) ReadLog(id string, attempt int, kind string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	data, _, err := readAll(f, maxRecordBytes)
 	return data, err
 }
