@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/queuectl/queuectl/spool"
@@ -20,6 +21,7 @@ type Breach struct {
 	Path       string `json:"path"` // below the spool
 	Problem    string `json:"problem"`
 	Hint       string `json:"hint"`
+	Harmless   bool   `json:"harmless"` // what a removal by hand leaves over, and nothing depends on
 	Repairable bool   `json:"repairable"`
 	Repaired   bool   `json:"repaired"`
 }
@@ -32,7 +34,36 @@ type CheckReport struct {
 
 // Check verifies the spool's invariants and names every breach. Without Repair it
 // changes nothing. It can run beside workers.
+//
+// One repair can bring another breach to light, as a directory that is missing hides
+// what is wrong with its content: so it looks again after a repair.
 func (q *Queue) Check(ctx context.Context, opt CheckOptions) (CheckReport, error) {
+	report, err := q.checkOnce(ctx, opt)
+	for round := 1; err == nil && round < repairRounds && report.repaired() > 0; round++ {
+		var again CheckReport
+		again, err = q.checkOnce(ctx, opt)
+		mended := slices.DeleteFunc(report.Breaches, func(b Breach) bool { return !b.Repaired })
+		report = CheckReport{Jobs: again.Jobs, Breaches: append(mended, again.Breaches...)}
+		if again.repaired() == 0 {
+			break
+		}
+	}
+	return report, err
+}
+
+// repairRounds bounds what somebody can do who breaks the spool as fast as it is mended.
+const repairRounds = 4
+
+func (r CheckReport) repaired() (n int) {
+	for _, b := range r.Breaches {
+		if b.Repaired {
+			n++
+		}
+	}
+	return n
+}
+
+func (q *Queue) checkOnce(ctx context.Context, opt CheckOptions) (CheckReport, error) {
 	found, err := q.s.Check(func(_ spool.Entry, data []byte) error {
 		_, err := ParseJob(data, time.Now())
 		return err
@@ -51,7 +82,7 @@ func (q *Queue) Check(ctx context.Context, opt CheckOptions) (CheckReport, error
 	}
 	report := CheckReport{Jobs: found.Jobs, Breaches: []Breach{}}
 	for _, b := range append(found.Breaches, dead...) {
-		out := Breach{Code: b.Code, Path: b.Path, Problem: b.Problem, Hint: b.Hint, Repairable: b.Repair != nil}
+		out := Breach{Code: b.Code, Path: b.Path, Problem: b.Problem, Hint: b.Hint, Harmless: b.Harmless(), Repairable: b.Repair != nil}
 		if opt.Repair && b.Repair != nil {
 			if err := errors.Join(ctx.Err(), b.Repair()); err != nil {
 				return report, fmt.Errorf("repair %s: %w", b.Path, err)

@@ -12,11 +12,12 @@ import (
 
 // Rejected is a file that never became a job.
 type Rejected struct {
-	Name   string    `json:"name"` // in rejected/, which is how it is asked for
-	At     time.Time `json:"rejected_at"`
-	Reason string    `json:"reason"`
-	Size   int64     `json:"size_bytes"`
-	File   string    `json:"file"` // below the spool
+	Name    string    `json:"name"`    // in rejected/
+	Dropped string    `json:"dropped"` // the name that it was dropped under
+	At      time.Time `json:"rejected_at"`
+	Reason  string    `json:"reason"`
+	Size    int64     `json:"size_bytes"`
+	File    string    `json:"file"` // below the spool
 }
 
 // DeadLetters lists the dead jobs, newest first, and the rejected files, oldest
@@ -32,19 +33,23 @@ func (q *Queue) DeadLetters(ctx context.Context, limit int) ([]JobInfo, []Reject
 	}
 	rejected := make([]Rejected, 0, len(found))
 	for _, r := range found {
-		rejected = append(rejected, Rejected{Name: r.Base, At: r.At, Reason: r.Reason, Size: r.Size, File: spool.RejectedPath(r.Base)})
+		rejected = append(rejected, Rejected{Name: r.Base, Dropped: r.Name(), At: r.At, Reason: r.Reason, Size: r.Size, File: spool.RejectedPath(r.Base)})
 	}
 	return jobs, rejected, nil
 }
 
 // RetryDead gives a dead job a fresh budget of attempts and makes it due now; its
-// history, priority, timeout and all other fields stay. For a rejected file, by its
-// name, it means to be tried again as a drop. The error wraps ErrNotFound, or
-// ErrState if the job is not dead. It is durable when it returns.
+// history, priority, timeout and all other fields stay. For a rejected file, by either
+// of its names, it means to be tried again as a drop. The error wraps ErrNotFound, or
+// ErrState if the job is not dead or several files were dropped under that name. It is durable when it returns.
 func (q *Queue) RetryDead(ctx context.Context, id string) error {
 	e, err := q.findDead(id)
 	if errors.Is(err, ErrNotFound) {
-		if rejectErr := q.readmit(id); !errors.Is(rejectErr, fs.ErrNotExist) {
+		name, rejectErr := q.rejectedName(id)
+		if rejectErr == nil {
+			rejectErr = q.readmit(name)
+		}
+		if !errors.Is(rejectErr, fs.ErrNotExist) {
 			return rejectErr
 		}
 	}
@@ -62,6 +67,32 @@ func (q *Queue) RetryDead(ctx context.Context, id string) error {
 	}
 	_, err = q.s.Revive(e, allowance)
 	return err
+}
+
+// rejectedName is the name in rejected/ of the file that is asked for by that name, or by
+// the one that it was dropped under if only one was. The error wraps fs.ErrNotExist if
+// there is none, ErrState if there are several.
+func (q *Queue) rejectedName(asked string) (string, error) {
+	all, err := q.s.Rejects()
+	if err != nil {
+		return "", err
+	}
+	var dropped []string
+	for _, r := range all {
+		if r.Base == asked {
+			return asked, nil
+		}
+		if r.Name() == asked {
+			dropped = append(dropped, r.Base)
+		}
+	}
+	switch len(dropped) {
+	case 0:
+		return "", fs.ErrNotExist
+	case 1:
+		return dropped[0], nil
+	}
+	return "", fmt.Errorf("%d rejected files were called %s, say which one, such as %s: %w", len(dropped), quote(asked), dropped[len(dropped)-1], ErrState)
 }
 
 func (q *Queue) readmit(name string) error {
@@ -99,7 +130,11 @@ func (q *Queue) findDead(id string) (found spool.Entry, err error) {
 func (q *Queue) RemoveDead(ctx context.Context, id string) error {
 	e, err := q.findDead(id)
 	if errors.Is(err, ErrNotFound) {
-		if rejectErr := q.s.RemoveRejected(id); !errors.Is(rejectErr, fs.ErrNotExist) {
+		name, rejectErr := q.rejectedName(id)
+		if rejectErr == nil {
+			rejectErr = q.s.RemoveRejected(name)
+		}
+		if !errors.Is(rejectErr, fs.ErrNotExist) {
 			return rejectErr
 		}
 	}

@@ -72,6 +72,11 @@ func (q *Queue) reap(v spool.Verdict) ([]spool.Entry, error) {
 		_ = q.writeRecord(q.lostRecord(n, v, d))
 		return fate
 	})
+	if v.Gone && err == nil {
+		for _, r := range []spool.Request{spool.Drain, spool.Interrupt} {
+			err = errors.Join(err, q.s.Withdraw(r, v.Worker))
+		}
+	}
 	return moved, errors.Join(orphansErr, err)
 }
 
@@ -111,6 +116,9 @@ func (w *Worker) tidyOnce(ctx context.Context) {
 		w.problem(err)
 	}
 	if _, err := w.q.s.SweepIDs(); err != nil {
+		w.problem(err)
+	}
+	if err := w.q.s.SweepRequests(); err != nil {
 		w.problem(err)
 	}
 	p, err := w.q.Prune(ctx, PruneOptions{})

@@ -13,7 +13,7 @@ import (
 type Stats struct {
 	Completed      int          `json:"completed"`
 	Dead           int          `json:"dead"`
-	FailedAttempts int          `json:"failed_attempts"` // of all jobs; timed out and interrupted ones too
+	FailedAttempts int          `json:"failed_attempts"` // of all jobs; timed out ones too
 	LostAttempts   int          `json:"lost_attempts"`   // whose worker died
 	Duration       Distribution `json:"duration"`        // of the last attempt of completed jobs
 	Wait           Distribution `json:"wait"`            // from due to its start
@@ -63,7 +63,7 @@ func (q *Queue) Stats(ctx context.Context) (Stats, error) {
 		case spool.Processing:
 			begun--
 		}
-		s.FailedAttempts += max(begun-e.Lost, 0)
+		s.FailedAttempts += max(begun-e.Lost-e.Given-e.Snoozed, 0)
 		return ctx.Err()
 	}, spool.Pending, spool.Processing, spool.Dead, spool.Done)
 	s.Duration, s.Wait = run.distribution(), wait.distribution()

@@ -167,12 +167,27 @@ func (w *Worker) Run(ctx context.Context) error {
 			return err
 		}
 		w.problem(fmt.Errorf("worker %s: %w", lease.Worker(), err))
-		if in.draining {
+		if in.draining || w.asked(lease.Worker()) {
 			return nil
 		}
 		lease, err = w.registerAgain(ctx)
 	}
 	return err
+}
+
+// asked reports whether this worker was asked to stop under a name that it has lost,
+// while it was suspended.
+func (w *Worker) asked(id string) bool {
+	asked, err := w.q.asked(id)
+	if err != nil {
+		w.problem(err)
+	}
+	if asked {
+		for _, r := range []spool.Request{spool.Drain, spool.Interrupt} {
+			_ = w.q.s.Withdraw(r, id) // else it is swept
+		}
+	}
+	return asked
 }
 
 // registerAgain registers a worker that was taken for dead. It has been at work, so

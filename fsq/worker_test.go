@@ -261,6 +261,9 @@ func TestInterruptCostsNoRetry(t *testing.T) {
 	w.await("draining", func(e Event) bool { return e.Kind == EventDraining && e.Count == 1 })
 	w.Interrupt()
 	w.drain()
+	if s, err := q.Stats(context.Background()); err != nil || s.FailedAttempts != 0 {
+		t.Errorf("%d attempts count as failed, %v", s.FailedAttempts, err)
+	}
 	i := get(t, q, "long")
 	if i.State != Pending || i.Attempts != 1 || i.MaxAttempts != 2 || i.Records[0].Outcome != "interrupted" {
 		t.Errorf("%+v", i)

@@ -114,7 +114,8 @@ const stopPoll = 50 * time.Millisecond
 // or ctx is done; the requests stay then. The error wraps ErrNotFound if an id is
 // not that of a registered worker; the others are asked all the same.
 func (q *Queue) StopWorkers(ctx context.Context, ids []string, now bool, report func(StopEvent)) error {
-	all, err := q.Workers(ctx)
+	// ctx bounds the waiting only: a time limit of nothing still asks.
+	all, err := q.Workers(context.WithoutCancel(ctx))
 	if err != nil {
 		return err
 	}

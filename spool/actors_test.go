@@ -3,6 +3,7 @@ package spool
 import (
 	"errors"
 	"os"
+	"path"
 	"strings"
 	"time"
 )
@@ -117,7 +118,7 @@ func (w *world) bind(id, rel string) {
 }
 
 func (w *world) write(rel, data string) {
-	if err := os.MkdirAll(w.abs("spool/"+rel[:strings.LastIndexByte(rel, '/')]), 0o700); err != nil {
+	if err := os.MkdirAll(path.Dir(w.abs("spool/"+rel)), 0o700); err != nil {
 		panic(err)
 	}
 	if err := os.WriteFile(w.abs("spool/"+rel), []byte(data), 0o600); err != nil {

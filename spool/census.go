@@ -32,6 +32,7 @@ func (s *Spool) NewCensus() *Census { return &Census{s: s, seen: map[string]*sig
 type Verdict struct {
 	Registered
 	Dead   bool
+	Gone   bool   // so is its process: it was not only silent
 	Reason string // why it is dead
 }
 
@@ -63,10 +64,11 @@ func (c *Census) Look(poll, lease time.Duration) ([]Verdict, error) {
 	for _, r := range all {
 		present[r.Worker] = true
 		dead, reason := s.judge(r)
+		gone := dead
 		if !dead && c.expired(r, now, poll, max(lease, promised(r))) {
 			dead, reason = true, fmt.Sprintf("no heartbeat for %s", lease)
 		}
-		verdicts = append(verdicts, Verdict{Registered: r, Dead: dead, Reason: reason})
+		verdicts = append(verdicts, Verdict{Registered: r, Dead: dead, Gone: gone, Reason: reason})
 	}
 	for wid := range c.seen {
 		if !present[wid] {

@@ -18,6 +18,16 @@ type Breach struct {
 	Repair  func() error // nil: a person must decide
 }
 
+// Harmless reports whether it is only what a removal by hand, or a death, leaves over:
+// nothing depends on it, and FORMAT.md expects it.
+func (b Breach) Harmless() bool {
+	switch b.Code {
+	case "stale-id", "stale-log", "stale-reason", "stale-request":
+		return true
+	}
+	return false
+}
+
 // Report is what Check found.
 type Report struct {
 	Jobs     int // looked at
@@ -323,7 +333,7 @@ func (c *checker) workers() error {
 			if alive, err := c.s.Alive(base); err != nil || alive {
 				return err
 			}
-			c.add(Breach{"stale-request", r.path(base), "there is no such worker", "a repair removes it", func() error {
+			c.add(Breach{"stale-request", r.path(base), "there is no such worker", "workers remove it after a day, and so does a repair", func() error {
 				return c.s.Withdraw(r, base)
 			}})
 			return nil

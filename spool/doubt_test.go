@@ -113,3 +113,69 @@ func TestSweepIDsSaysWhatFailed(t *testing.T) {
 		t.Errorf("have %v, want %v", err, syscall.EIO)
 	}
 }
+
+// TestPutThatWasSuspended: a writer on a network file system that slept until its file
+// in tmp/ may have been swept must not take the loss of it for a lost reply.
+func TestPutThatWasSuspended(t *testing.T) {
+	t.Parallel()
+	for _, asleep := range []time.Duration{time.Second, tmpGrace} {
+		s := newSpool(t)
+		s.network = true
+		clock := driveClock(s)
+		s.ops = hooked(s.ops, path.Dir(s.dir), hook{before: func(c call) fault {
+			if c.op == "rename" {
+				mustDo(t, os.Remove(s.abs(strings.TrimPrefix(c.path, "spool/"))))
+				clock.add(asleep)
+			}
+			return fault{}
+		}})
+		it := item(s, "")
+		it.Name.ID, it.Reserved = s.NewID(), false
+		// After a second, only a worker can have taken it: see publish.
+		if err := s.Put(it); errors.Is(err, ErrUncertain) != (asleep >= tmpGrace) {
+			t.Errorf("after %s: %v", asleep, err)
+		}
+	}
+}
+
+// TestLockOfASuspendedHolder: nobody waits for ever for a lock whose holder is stopped.
+func TestLockOfASuspendedHolder(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	unlock, err := s.lock()
+	mustDo(t, err)
+	defer unlock()
+	f, err := realOps().update(s.abs(lockFile), 0)
+	mustDo(t, err)
+	defer f.Close()
+	if err := f.(osFile).lockWithin(0); !errors.Is(err, syscall.EAGAIN) {
+		t.Errorf("have %v, want %v", err, syscall.EAGAIN)
+	}
+}
+
+// TestRequestsOutliveTheReaping: a worker that was suspended, asked to stop and taken for
+// dead finds out when it wakes up.
+func TestRequestsOutliveTheReaping(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	clock := driveClock(s)
+	l := mustRegister(t, s)
+	mustDo(t, s.Ask(Drain, l.Worker()))
+	_, err := s.Reap(l.Worker(), func(n Name) Fate { return Fate{Name: n} })
+	mustDo(t, err, s.SweepRequests())
+	if asked, err := s.Asked(Drain, l.Worker()); err != nil || !asked {
+		t.Fatalf("asked %t, %v", asked, err)
+	}
+	if named, _ := breaches(t, s); len(named) != 1 || !strings.HasPrefix(named[0], "stale-request ") {
+		t.Errorf("the check says %q", named)
+	}
+	living := mustRegister(t, s)
+	mustDo(t, s.Ask(Interrupt, living.Worker()))
+	clock.add(tmpLimit + time.Minute)
+	mustDo(t, s.SweepRequests())
+	for r, want := range map[Request]string{Drain: "", Interrupt: living.Worker()} {
+		if have := strings.Join(files(t, s, ctlDir+"/"+string(r)), " "); have != want {
+			t.Errorf("%s: have %q, want %q", r, have, want)
+		}
+	}
+}

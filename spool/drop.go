@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // How long a dropped file must have been still before it is judged. Where the
@@ -172,7 +175,59 @@ func (s *Spool) adopt(base string, decide func(Drop) Adoption) (Adopted, error) 
 	if err := f.Sync(); err != nil {
 		return Adopted{}, err
 	}
-	return s.takeDrop(rel, in, ad)
+	a, err := s.takeDrop(rel, in, ad)
+	if errors.Is(err, unix.EPERM) && int(in.uid) != geteuid() {
+		// protected_hardlinks (proc(5)) refuses a link to a file that this user may not
+		// write, such as another group member's: its content goes on as our own file.
+		var ours bool
+		if in, ours, err = s.ownDrop(rel, in, data); err == nil && !ours {
+			return Adopted{Again: time.Millisecond}, nil
+		}
+		if err == nil {
+			a, err = s.takeDrop(rel, in, ad)
+		}
+	}
+	return a, err
+}
+
+// ownDrop puts a copy that this user owns in the place of a drop; ours is false if
+// another file came under its name since it was read. The names are exchanged, because
+// a rename would destroy such a newcomer. Where the file system cannot do that, as NFS,
+// a look directly before the rename has to do.
+func (s *Spool) ownDrop(rel string, read info, data []byte) (copied info, ours bool, err error) {
+	tmp := tmpDir + "/" + s.writer + "-" + strconv.FormatUint(s.seq.next(), 36) + "!" + path.Base(rel)
+	if err := s.writeNew(tmp, data, s.format.Group != ""); err != nil {
+		return info{}, false, err
+	}
+	copied, err = s.ops.look(s.abs(tmpDir), path.Base(tmp))
+	if err == nil {
+		err = s.ops.exchange(s.abs(tmp), s.abs(rel))
+		if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, unix.EINVAL) {
+			return s.replaceDrop(tmp, rel, read, copied)
+		}
+	}
+	if err != nil {
+		return info{}, false, errors.Join(err, s.ops.unlink(s.abs(tmp)))
+	}
+	out, err := s.ops.look(s.abs(tmpDir), path.Base(tmp))
+	if err != nil {
+		return info{}, false, err
+	}
+	ours = out.same(read)
+	if !ours {
+		if err := s.ops.exchange(s.abs(tmp), s.abs(rel)); err != nil {
+			return info{}, false, err
+		}
+	}
+	return copied, ours, s.ops.unlink(s.abs(tmp))
+}
+
+func (s *Spool) replaceDrop(tmp, rel string, read, copied info) (info, bool, error) {
+	now, err := s.ops.look(s.abs(path.Dir(rel)), path.Base(rel))
+	if err != nil || !now.same(read) {
+		return info{}, false, errors.Join(err, s.ops.unlink(s.abs(tmp)))
+	}
+	return copied, true, s.move(tmp, rel)
 }
 
 // patience is how long a file must have been still before it is rejected.

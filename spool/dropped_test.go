@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -479,5 +480,64 @@ func TestDropsAreRegularFiles(t *testing.T) {
 	mustDo(t, s.Drops(func(base string) { got = append(got, base) }))
 	if !slices.Equal(got, []string{"a.json"}) {
 		t.Errorf("have %q", got)
+	}
+}
+
+// TestDropOfAnotherMember: the kernel refuses a link to a file that this user may not
+// write (protected_hardlinks). The job is ours then, with the same bytes, and if another
+// file comes under the drop's name meanwhile, that one is not lost.
+func TestDropOfAnotherMember(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a file away")
+	}
+	const member = 12345
+	for _, c := range []struct {
+		what      string
+		exchanges bool
+		newcomer  bool
+	}{{"exchange", true, false}, {"exchange, and a newcomer", true, true}, {"rename", false, false}, {"rename, and a newcomer", false, true}} {
+		t.Run(c.what, func(t *testing.T) {
+			t.Parallel()
+			s := newSpool(t)
+			clock := driveClock(s)
+			const old, late = `{"id":"job","command":"old"}`, `{"id":"late","command":"late"}`
+			drop(t, s, "x.json", old)
+			mustDo(t, os.Chown(s.abs(DropPath("x.json")), member, -1))
+			real, came := s.ops, false
+			s.ops.link = func(from, to string) error {
+				if in, err := real.look(path.Dir(from), path.Base(from)); err == nil && in.uid == member {
+					return &os.LinkError{Op: "link", Old: from, New: to, Err: syscall.EPERM}
+				}
+				return real.link(from, to)
+			}
+			s.ops.create = func(p string, perm fs.FileMode) (file, error) {
+				if c.newcomer && !came && strings.HasSuffix(p, "!x.json") {
+					came = true
+					writeFile(t, s.abs(tmpDir+"/late"), late)
+					mustDo(t, os.Rename(s.abs(tmpDir+"/late"), s.abs(DropPath("x.json"))))
+				}
+				return real.create(p, perm)
+			}
+			if !c.exchanges {
+				s.ops.exchange = func(string, string) error { return syscall.EINVAL }
+			}
+			adoptAll(t, s, clock, time.Hour)
+			e := only(t, s)
+			data, err := s.Read(e)
+			mustDo(t, err)
+			in, err := real.look(s.abs(pendingDir), path.Base(e.Path))
+			mustDo(t, err)
+			want, id := old, "job"
+			if c.newcomer {
+				want, id = late, "late" // it has replaced the old one, as any second drop of a name
+			}
+			if string(data) != want || e.Name.ID != id || int(in.uid) != os.Geteuid() || in.nlink != 2 {
+				t.Errorf("%s of user %d with %d links: %s", e.Path, in.uid, in.nlink, data)
+			}
+			if left := files(t, s, tmpDir); len(left) > 0 {
+				t.Errorf("left in tmp: %q", left)
+			}
+		})
 	}
 }

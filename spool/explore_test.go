@@ -426,6 +426,16 @@ func (w *world) able() (able []int) {
 	return able
 }
 
+// complete makes what a spool has beside what the scenarios need.
+func (w *world) complete() {
+	for _, d := range skeleton {
+		if err := os.MkdirAll(w.abs("spool/"+d), 0o700); err != nil {
+			panic(err)
+		}
+	}
+	w.write(formatFile, `{"format":1}`)
+}
+
 // back returns to the last choice at which another can be made.
 func (x *explorer) back() bool {
 	for len(x.path) > 0 {
@@ -448,20 +458,14 @@ func (x *explorer) world(record bool) *world {
 		w.alias = func(path string) string { return path }
 	}
 	w.ledger = newLedger(w.abs("spool"))
-	dirs := []string{w.root, w.abs("spool")}
-	for _, d := range skeleton {
-		dirs = append(dirs, w.abs("spool/"+d))
-	}
-	for _, d := range dirs {
-		if err := os.Mkdir(d, 0o700); err != nil {
+	// No more than the scenarios need: making and removing these is most of the time
+	// that a schedule takes. complete makes the rest.
+	for _, d := range []string{"", "spool", "spool/" + tmpDir, "spool/" + pendingDir, "spool/" + laterDir, "spool/" + workDir, "spool/" + doneDir, "spool/" + deadDir, "spool/" + idsDir, "spool/" + workersDir} {
+		if err := os.Mkdir(w.abs(d), 0o700); err != nil {
 			panic(err)
 		}
 	}
-	for _, f := range []string{lockFile, formatFile} {
-		if err := os.WriteFile(w.abs("spool/"+f), []byte(`{"format":1}`), 0o600); err != nil {
-			panic(err)
-		}
-	}
+	w.write(lockFile, "")
 	x.sc.setup(w)
 	w.look()
 	return w

@@ -182,6 +182,7 @@ func (w *world) finish() {
 	}
 	o := realOps()
 	o.now = func() time.Time { return w.t0.Add(48 * time.Hour) }
+	w.complete()
 	followed := w.present
 	if w.look(); !maps.Equal(followed, w.present) {
 		w.fail("the directories hold %v, and by the calls that were made they should hold %v", w.present, followed)

@@ -16,7 +16,7 @@ const (
 	MaxPriority = 999
 	MaxAttempt  = 999999
 	// MaxIDLength is the length in bytes that an id may have once it is escaped.
-	// With every other field at its longest a name is then 229 bytes, and 255 is
+	// With every other field at its longest a name is then 243 bytes, and 255 is
 	// what the file systems allow.
 	MaxIDLength = 128
 )
@@ -30,7 +30,9 @@ type Name struct {
 	Priority int           // higher runs first
 	Attempt  int           // attempts begun, ever; it only grows, so no name ever recurs
 	Allowed  int           // attempts that may be begun
-	Lost     int           // attempts whose worker died
+	Lost     int           // attempts whose worker died, since the last Revive
+	Given    int           // attempts that their worker gave back unfinished, ever
+	Snoozed  int           // attempts that asked to be repeated at no cost, since the last Revive
 	Outcome  string        // how it ended, in done/ and dead/ only; else ""
 	Wait     time.Duration // with an Outcome: from due to start of the last attempt, whole milliseconds
 	Run      time.Duration // with an Outcome: length of the last attempt, whole milliseconds
@@ -51,9 +53,11 @@ func (n Name) encode(fold bool) string {
 	b = strconv.AppendInt(b, int64(n.Attempt), 10)
 	b = append(b, '-')
 	b = strconv.AppendInt(b, int64(n.Allowed), 10)
-	if n.Lost > 0 {
-		b = append(b, 'x')
-		b = strconv.AppendInt(b, int64(n.Lost), 10)
+	for _, c := range n.counts() {
+		if *c.count > 0 {
+			b = append(b, c.letter)
+			b = strconv.AppendInt(b, int64(*c.count), 10)
+		}
 	}
 	if n.Outcome != "" {
 		b = append(b, '=')
@@ -148,19 +152,37 @@ func (n *Name) parseCounts(s string) (err error) {
 	if !ok {
 		return errors.New("attempts are not of the form ATTEMPT-ALLOWED")
 	}
-	allowed, lost, hasLost := strings.Cut(rest, "x")
 	if n.Attempt, err = number(attempt, 0, MaxAttempt); err != nil {
 		return fmt.Errorf("attempt: %w", err)
 	}
-	if n.Allowed, err = number(allowed, 0, MaxAttempt); err != nil {
+	counts := n.counts()
+	for i := len(counts) - 1; i >= 0; i-- {
+		before, count, has := strings.Cut(rest, string(counts[i].letter))
+		if !has {
+			continue
+		}
+		if *counts[i].count, err = number(count, 1, MaxAttempt); err != nil {
+			return fmt.Errorf("%s attempts: %w", counts[i].what, err)
+		}
+		rest = before
+	}
+	if n.Allowed, err = number(rest, 0, MaxAttempt); err != nil {
 		return fmt.Errorf("allowed attempts: %w", err)
 	}
-	if hasLost {
-		if n.Lost, err = number(lost, 1, MaxAttempt); err != nil {
-			return fmt.Errorf("lost attempts: %w", err)
-		}
-	}
 	return nil
+}
+
+// counts are the numbers that a name leaves out when they are 0, in their order.
+func (n *Name) counts() [3]struct {
+	letter byte
+	what   string
+	count  *int
+} {
+	return [...]struct {
+		letter byte
+		what   string
+		count  *int
+	}{{'x', "lost", &n.Lost}, {'y', "given back", &n.Given}, {'z', "snoozed", &n.Snoozed}}
 }
 
 func (n *Name) parseOutcome(s string) error {

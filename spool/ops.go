@@ -18,18 +18,19 @@ import (
 type ops struct {
 	now func() time.Time
 
-	create  func(path string, perm fs.FileMode) (file, error) // O_CREAT|O_EXCL|O_RDWR
-	open    func(path string) (file, error)                   // read only; never follows a link, never blocks on a FIFO
-	update  func(path string, perm fs.FileMode) (file, error) // O_RDWR, follows no link; makes the file if perm is not 0
-	link    func(old, new string) error
-	rename  func(old, new string) error
-	unlink  func(path string) error
-	mkdir   func(path string, perm fs.FileMode) error
-	rmdir   func(path string) error
-	names   func(dir string, visit func(name string) error) error // the directory is opened anew each time
-	look    func(dir, name string) (info, error)                  // fstatat in a directory opened anew: see move
-	syncDir func(dir string) error
-	syncFS  func(dir string) error
+	create   func(path string, perm fs.FileMode) (file, error) // O_CREAT|O_EXCL|O_RDWR
+	open     func(path string) (file, error)                   // read only; never follows a link, never blocks on a FIFO
+	update   func(path string, perm fs.FileMode) (file, error) // O_RDWR, follows no link; makes the file if perm is not 0
+	link     func(old, new string) error
+	rename   func(old, new string) error
+	unlink   func(path string) error
+	mkdir    func(path string, perm fs.FileMode) error
+	rmdir    func(path string) error
+	names    func(dir string, visit func(name string) error) error // the directory is opened anew each time
+	look     func(dir, name string) (info, error)                  // fstatat in a directory opened anew: see move
+	exchange func(a, b string) error                               // renameat2(RENAME_EXCHANGE), where the file system has it
+	syncDir  func(dir string) error
+	syncFS   func(dir string) error
 }
 
 // file is an open file, as far as the protocol needs one.
@@ -42,7 +43,7 @@ type file interface {
 	stamp(t time.Time) error         // sets the modification time to the caller's t
 	touch() error                    // sets the modification time to the file server's now
 	tryLock() (bool, error)          // flock(LOCK_EX|LOCK_NB): false where another holds it
-	lock() error                     // flock(LOCK_EX)
+	lock() error                     // flock(LOCK_EX); EAGAIN after lockPatience
 	beingWritten() (yes, known bool) // whether anyone has it open for writing; known is false where the system cannot tell
 	os() *os.File                    // nil for a simulated file
 }
@@ -98,10 +99,11 @@ func realOps() ops {
 		rmdir: func(path string) error {
 			return retry(func() error { return pathError("rmdir", path, unix.Rmdir(path)) })
 		},
-		names:   readNames,
-		look:    lookAnew,
-		syncDir: syncDirectory,
-		syncFS:  syncFileSystem,
+		exchange: func(a, b string) error { return retry(func() error { return exchangeNames(a, b) }) },
+		names:    readNames,
+		look:     lookAnew,
+		syncDir:  syncDirectory,
+		syncFS:   syncFileSystem,
 	}
 }
 
@@ -214,9 +216,26 @@ func (f osFile) tryLock() (bool, error) {
 	return err == nil, pathError("flock", f.Name(), err)
 }
 
-func (f osFile) lock() error {
-	err := retry(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX) })
-	return pathError("flock", f.Name(), err)
+// lockPatience bounds the wait for a lock whose holder may be stopped: longer than a
+// search of a million names under it takes.
+const lockPatience = 30 * time.Second
+
+// lock asks again and again instead of waiting in the kernel, which has no limit: a
+// suspended holder would keep every other worker from adopting files, and from ending.
+func (f osFile) lock() error { return f.lockWithin(lockPatience) }
+
+func (f osFile) lockWithin(patience time.Duration) error {
+	deadline := time.Now().Add(patience)
+	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
+		locked, err := f.tryLock()
+		if locked || err != nil {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return pathError("flock", f.Name(), unix.EAGAIN)
+		}
+		time.Sleep(pause)
+	}
 }
 
 // kind translates st_mode.

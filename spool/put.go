@@ -7,6 +7,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Item is a job to put.
@@ -105,6 +106,7 @@ type put struct {
 	dst      string   // where it goes
 	dirs     []string // to be synced before it is acknowledged
 	reserved bool
+	staged   time.Time // when its file was made, this host's clock
 }
 
 // validate refuses a name that could not be read back: its job would lie in pending/
@@ -137,6 +139,7 @@ func (p *put) write(sync bool) error {
 	s := p.s
 	p.tmp = tmpDir + "/" + s.writer + "-" + strconv.FormatUint(s.seq.next(), 36) + "!" + s.file(p.it.Name)
 	begun := s.ops.now()
+	p.staged = begun
 	f, err := s.ops.create(s.abs(p.tmp), s.FilePerm())
 	if err != nil {
 		return err
@@ -190,6 +193,8 @@ func (p *put) publish() error {
 		// else takes it out of tmp/.
 		_, lookErr := s.ops.look(s.abs(tmpDir), path.Base(p.tmp))
 		switch {
+		case errors.Is(lookErr, fs.ErrNotExist) && p.sweepable():
+			return uncertain(err)
 		case errors.Is(lookErr, fs.ErrNotExist):
 			err = nil
 		case lookErr != nil:
@@ -206,6 +211,15 @@ func (p *put) publish() error {
 	}
 	p.dirs = append(p.dirs, path.Dir(p.dst))
 	return nil
+}
+
+// sweepable reports whether the file may have been swept from tmp/, which is all that
+// can take it from there unpublished: this process was suspended, or its host asleep,
+// for so long that others took it for dead. Both clocks are asked, because the
+// monotonic one may stand still while the host sleeps.
+func (p *put) sweepable() bool {
+	now := p.s.ops.now()
+	return max(now.Sub(p.staged), now.Round(0).Sub(p.staged.Round(0))) >= tmpGrace
 }
 
 func (p *put) settleSync() error { return uncertain(p.s.Sync(p.dirs...)) }

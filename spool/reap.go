@@ -77,12 +77,10 @@ func (s *Spool) reapRound(wid string, decide func(Name) Fate) (moved []Entry, er
 
 // strike removes a worker from the registry, last of all: as long as it is there,
 // a reaper that died half-way has a successor.
+//
+// Requests to it stay: a worker that was only suspended finds them when it wakes up,
+// and SweepRequests removes them in the end.
 func (s *Spool) strike(wid string) error {
-	for _, r := range []Request{Drain, Interrupt} {
-		if err := s.Withdraw(r, wid); err != nil {
-			return err
-		}
-	}
 	err := s.ops.unlink(s.abs(workerPath(wid)))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("reap worker %s: %w", wid, err)

@@ -48,3 +48,30 @@ func (s *Spool) Withdraw(r Request, wid string) error {
 	}
 	return nil
 }
+
+// SweepRequests removes requests to workers that are not registered, once they are so
+// old that none of these can have been suspended since.
+func (s *Spool) SweepRequests() error {
+	for _, r := range []Request{Drain, Interrupt} {
+		var all []string
+		if err := s.ops.names(s.abs(ctlDir+"/"+string(r)), func(wid string) error {
+			all = append(all, wid)
+			return nil
+		}); err != nil {
+			return fmt.Errorf("sweep requests: %w", err)
+		}
+		for _, wid := range all {
+			in, err := s.ops.look(s.abs(ctlDir+"/"+string(r)), wid)
+			if err != nil || s.Now().Sub(in.ctime) < tmpLimit {
+				continue
+			}
+			if alive, err := s.Alive(wid); err != nil || alive {
+				continue
+			}
+			if err := s.Withdraw(r, wid); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

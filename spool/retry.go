@@ -14,7 +14,7 @@ func (s *Spool) Revive(e Entry, allowance int) (Entry, error) {
 	n := e.Name
 	n.Due = Truncate(s.Now())
 	n.Allowed = min(n.Attempt+allowance, MaxAttempt)
-	n.Lost, n.Outcome, n.Wait, n.Run = 0, "", 0, 0
+	n.Lost, n.Snoozed, n.Outcome, n.Wait, n.Run = 0, 0, "", 0, 0
 	to := Entry{Name: n, State: Pending, Path: pendingDir + "/" + s.file(n)}
 	err := s.move(e.Path, to.Path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -46,9 +46,22 @@ func (c *Claim) Retry(due time.Time) (Settled, error) {
 // Release puts the job back as it was, as if it had not been claimed. The attempt
 // is not taken back, because names would recur: one more is allowed instead.
 func (c *Claim) Release(due time.Time) (Settled, error) {
+	return c.free(due, func(n *Name) *int { return &n.Given })
+}
+
+// Snooze puts the job back to be tried again when it is due, at no cost: as Release,
+// but counted apart, so that it can be bounded.
+func (c *Claim) Snooze(due time.Time) (Settled, error) {
+	return c.free(due, func(n *Name) *int { return &n.Snoozed })
+}
+
+// free puts the job back and raises the allowance with the attempt.
+func (c *Claim) free(due time.Time, counter func(*Name) *int) (Settled, error) {
 	n := c.name
 	n.Due = Truncate(due)
 	n.Allowed = min(n.Allowed+1, MaxAttempt)
+	count := counter(&n)
+	*count = min(*count+1, MaxAttempt)
 	return c.settle(Pending, c.lease.s.pendingPath(n, c.lease.s.Now()), n)
 }
 

@@ -13,7 +13,8 @@ func newCheck(a *app) *command {
 		name:  "check",
 		short: "Verify the spool and name every breach of its format",
 		long: `Changes nothing unless --repair is given, which mends what can be mended without
-losing a job. It may run while workers work.`,
+losing a job. It may run while workers work. A note is about what a removal by hand has
+left over: it is no breach, and harms nothing.`,
 		also: []string{"fsck", "verify", "doctor"},
 		examples: []example{
 			{"Is the spool sound", "queuectl check"},
@@ -24,6 +25,8 @@ losing a job. It may run while workers work.`,
 			{exitFailed, "breaches remain"},
 			{exitNotFound, "no spool"},
 		},
+		withoutConfig: true,
+
 		flags: newFlagSet(),
 		run:   func(ctx context.Context, _ []string) error { return a.check(ctx, repair) },
 	}
@@ -42,11 +45,12 @@ func (a *app) check(ctx context.Context, repair bool) error {
 	}
 	left, mendable := 0, 0
 	for _, b := range r.Breaches {
-		if !b.Repaired {
-			left++
-			if b.Repairable {
-				mendable++
-			}
+		if b.Repaired || b.Harmless {
+			continue
+		}
+		left++
+		if b.Repairable {
+			mendable++
 		}
 	}
 	if a.json {
@@ -69,6 +73,9 @@ func (a *app) check(ctx context.Context, repair bool) error {
 func (a *app) printCheck(r fsq.CheckReport, left int) {
 	for _, b := range r.Breaches {
 		line := fmt.Sprintf("%s %s: %s", a.out.paint(red, clean(b.Code)), clean(b.Path), clean(b.Problem))
+		if b.Harmless {
+			line = fmt.Sprintf("note: %s: %s", clean(b.Path), clean(b.Problem))
+		}
 		switch {
 		case b.Repaired:
 			line += a.out.paint(green, " (mended)")

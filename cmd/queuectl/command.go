@@ -33,6 +33,8 @@ type command struct {
 	signals bool
 	// ignoreConfig is for what mends a broken config.json or needs no spool.
 	ignoreConfig bool
+	// withoutConfig is for what goes on with the defaults if config.json is broken.
+	withoutConfig bool
 
 	path string // "queuectl worker start"
 }

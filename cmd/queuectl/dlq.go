@@ -94,8 +94,16 @@ func (a *app) printDeadLetters(d deadLetters) {
 		a.out.printf("\n")
 	}
 	t = &table{head: []string{"REJECTED FILE", ">BYTES", "WHEN", "REASON"}}
+	dropped := map[string]int{}
 	for _, r := range d.Rejected {
-		t.add(cell{clean(r.Name), bold}, cell{text: fmt.Sprint(r.Size)}, cell{text: relative(r.At, now)}, cell{clean(r.Reason), red})
+		dropped[r.Dropped]++
+	}
+	for _, r := range d.Rejected {
+		name := r.Dropped
+		if dropped[name] > 1 {
+			name = r.Name
+		}
+		t.add(cell{clean(name), bold}, cell{text: fmt.Sprint(r.Size)}, cell{text: relative(r.At, now)}, cell{clean(r.Reason), red})
 	}
 	t.write(a.out)
 }
@@ -118,7 +126,7 @@ looked at again as if it had just been dropped.`,
 	examples: []example{
 		{"Retry two jobs", "queuectl dlq retry job-3 job-7"},
 		{"Retry everything", "queuectl dlq retry --all"},
-		{"Retry a rejected file that was mended", "queuectl dlq retry 20261123T084718123Z.nightly.json"},
+		{"Retry a rejected file that was mended", "queuectl dlq retry nightly.json"},
 	},
 	do: func(ctx context.Context, q *fsq.Queue, id string) error { return q.RetryDead(ctx, id) },
 }

@@ -81,7 +81,12 @@ func (a *app) dispatch(ctx context.Context, root *command, args []string) error 
 	if l.cmd.ignoreConfig {
 		config = ""
 	}
-	if err := a.settings.parse(l.settings, config); err != nil {
+	err = a.settings.parse(l.settings, config)
+	if broken := (*configError)(nil); l.cmd.withoutConfig && errors.As(err, &broken) {
+		a.settings = newSettings()
+		err = a.settings.parse(l.settings, "")
+	}
+	if err != nil {
 		return err
 	}
 	if l.cmd.signals {

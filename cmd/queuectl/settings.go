@@ -128,13 +128,25 @@ func badConfig(path string, err error) error {
 		hint  = "it must be one JSON object of settings: mend it, or remove it for the defaults"
 	)
 	switch {
+	case errors.Is(err, fs.ErrPermission):
+		hint = "it belongs to the spool's user, or to the group of queuectl init --group"
 	case errors.As(err, &key):
 		hint = fmt.Sprintf("queuectl config unset %s removes it", shellQuote(key.Key))
 	case errors.As(err, &field) && field.Field != "":
 		hint = fmt.Sprintf("queuectl config set %s VALUE mends it", field.Field)
 	}
-	return &hinted{fmt.Errorf("reading %s: %w", path, err), hint}
+	return &hinted{&configError{path, err}, hint}
 }
+
+// configError says that the spool's config.json cannot be used.
+type configError struct {
+	path string
+	err  error
+}
+
+func (e *configError) Error() string { return fmt.Sprintf("reading %s: %v", e.path, e.err) }
+
+func (e *configError) Unwrap() error { return e.err }
 
 // origin is where the value of a setting comes from.
 func (s *settings) origin(key string) string {

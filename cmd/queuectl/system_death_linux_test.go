@@ -104,6 +104,34 @@ func TestSuspendedWorker(t *testing.T) {
 	r.sound()
 }
 
+// A worker that was asked to stop while it was suspended, and then taken for dead, stops
+// when it goes on: it does not come back under a new name.
+func TestStopOfASuspendedWorker(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.ok("init")
+	r.ok("config", "set", "lease", "1s")
+	slow := r.worker()
+	first := slow.awaitEvent("ready", "").Worker
+	slow.signal(syscall.SIGSTOP)
+	if res := r.run("worker", "stop", "--timeout", "0"); res.code != exitFailed {
+		t.Fatalf("worker stop: exit status %d\n%s%s", res.code, res.stdout, res.stderr)
+	}
+	other := r.worker()
+	await(t, "the suspended worker is taken for dead", func() bool { return len(r.status().Workers) == 1 })
+	slow.signal(syscall.SIGCONT)
+	if status := slow.wait(); status.ExitStatus() != exitOK {
+		t.Errorf("the worker ended with %v", status)
+	}
+	for _, e := range slow.told("ready", "") {
+		if e.Worker != first {
+			t.Errorf("it came back as %s", e.Worker)
+		}
+	}
+	other.drain()
+	r.sound()
+}
+
 // A worker that is killed takes its jobs' processes with it, also those that have
 // left the process group, and another worker, which has been there all the time,
 // runs the jobs again.
