@@ -109,7 +109,7 @@ func compareRanked(a, b ranked) int {
 		return c
 	}
 	switch a.state {
-	case Done, Dead:
+	case Done, Dead, Cancelled:
 		return cmp.Or(b.e.Due.Compare(a.e.Due), strings.Compare(b.e.Name.ID, a.e.Name.ID))
 	case Pending:
 		return cmp.Or(cmp.Compare(b.e.Priority, a.e.Priority), a.e.Due.Compare(b.e.Due), strings.Compare(a.e.Name.ID, b.e.Name.ID))

@@ -10,7 +10,7 @@ import (
 )
 
 // State is what a person asks about: the four directories, with the jobs of pending/
-// that are not due yet told apart.
+// that are not due or held told apart, and those of dead/ that somebody cancelled.
 type State string
 
 // The states. A job that waits for its time is scheduled before its first attempt
@@ -19,19 +19,23 @@ const (
 	Pending    State = "pending"
 	Scheduled  State = "scheduled"
 	Retrying   State = "retrying"
+	Held       State = "held" // until somebody releases it
 	Processing State = "processing"
 	Done       State = "done"
 	Dead       State = "dead"
+	Cancelled  State = "cancelled"
 )
 
 // States are all, in the order of a job's life.
-func States() []State { return []State{Pending, Scheduled, Retrying, Processing, Done, Dead} }
+func States() []State {
+	return []State{Pending, Scheduled, Retrying, Held, Processing, Done, Dead, Cancelled}
+}
 
 // synonyms are what other queues call them.
 var synonyms = map[string][]State{
 	"completed": {Done}, "complete": {Done}, "finished": {Done}, "success": {Done}, "succeeded": {Done},
-	"failed": {Dead, Retrying}, "running": {Processing}, "active": {Processing}, "queued": {Pending}, "waiting": {Pending, Scheduled, Retrying},
-	"delayed": {Scheduled}, "retry": {Retrying}, "discarded": {Dead}, "all": States(),
+	"failed": {Dead, Retrying}, "running": {Processing}, "active": {Processing}, "queued": {Pending}, "waiting": {Pending, Scheduled, Retrying, Held},
+	"canceled": {Cancelled}, "aborted": {Cancelled}, "stashed": {Held}, "hold": {Held}, "delayed": {Scheduled}, "retry": {Retrying}, "discarded": {Dead}, "all": States(),
 }
 
 // UnknownStateError names a state that there is not, and the nearest that there is.
@@ -75,8 +79,12 @@ func ParseState(s string) (states []State, err error) {
 // stateOf tells the state of a job from its name and directory.
 func stateOf(e spool.Entry, now time.Time) State {
 	switch {
+	case e.State == spool.Dead && e.Outcome == string(OutcomeCancelled):
+		return Cancelled
 	case e.State != spool.Pending:
 		return State(e.State)
+	case e.Held:
+		return Held
 	case !e.Due.After(now):
 		return Pending
 	case e.Attempt > 0:
@@ -90,7 +98,7 @@ func stateOf(e spool.Entry, now time.Time) State {
 func directories(states []State) (dirs []spool.State) {
 	for _, d := range []spool.State{spool.Processing, spool.Pending, spool.Dead, spool.Done} {
 		if slices.ContainsFunc(states, func(s State) bool {
-			return s == State(d) || d == spool.Pending && (s == Scheduled || s == Retrying)
+			return s == State(d) || d == spool.Pending && (s == Scheduled || s == Retrying || s == Held) || d == spool.Dead && s == Cancelled
 		}) {
 			dirs = append(dirs, d)
 		}

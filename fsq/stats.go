@@ -13,6 +13,7 @@ import (
 type Stats struct {
 	Completed      int          `json:"completed"`
 	Dead           int          `json:"dead"`
+	Cancelled      int          `json:"cancelled"`
 	FailedAttempts int          `json:"failed_attempts"` // of all jobs; timed out ones too
 	LostAttempts   int          `json:"lost_attempts"`   // whose worker died
 	Duration       Distribution `json:"duration"`        // of the last attempt of completed jobs
@@ -59,7 +60,11 @@ func (q *Queue) Stats(ctx context.Context) (Stats, error) {
 				wait.add(e.Wait)
 			}
 		case spool.Dead:
-			s.Dead++
+			if stateOf(e, now) == Cancelled {
+				s.Cancelled++
+			} else {
+				s.Dead++
+			}
 		case spool.Processing:
 			begun--
 		}

@@ -14,9 +14,11 @@ type Status struct {
 	Pending          int          `json:"pending"`
 	Scheduled        int          `json:"scheduled"`
 	Retrying         int          `json:"retrying"`
+	Held             int          `json:"held"`
 	Processing       int          `json:"processing"`
 	Done             int          `json:"done"`
 	Dead             int          `json:"dead"`
+	Cancelled        int          `json:"cancelled"`
 	Rejected         int          `json:"rejected"` // files that never became jobs
 	Dropped          int          `json:"dropped"`  // files that no worker has adopted yet
 	OldestDueSeconds *float64     `json:"oldest_due_seconds"`
@@ -30,8 +32,8 @@ func (q *Queue) Status(ctx context.Context) (Status, error) {
 	now := q.s.Now()
 	var oldest, next time.Time
 	count := map[State]*int{
-		Pending: &st.Pending, Scheduled: &st.Scheduled, Retrying: &st.Retrying,
-		Processing: &st.Processing, Done: &st.Done, Dead: &st.Dead,
+		Pending: &st.Pending, Scheduled: &st.Scheduled, Retrying: &st.Retrying, Held: &st.Held,
+		Processing: &st.Processing, Done: &st.Done, Dead: &st.Dead, Cancelled: &st.Cancelled,
 	}
 	err := q.s.Each(func(e spool.Entry) error {
 		state := stateOf(e, now)

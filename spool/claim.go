@@ -26,6 +26,9 @@ func (l *Lease) Claim(n Name) (*Claim, error) {
 	if n.Attempt >= MaxAttempt {
 		return nil, fmt.Errorf("claim %s: %w: it has had %d attempts", n, ErrUnclaimable, n.Attempt)
 	}
+	if n.Held {
+		return nil, fmt.Errorf("claim %s: %w: it is held", n, ErrUnclaimable)
+	}
 	to := n
 	to.Attempt++
 	// A name with nothing left was moved here by hand: mv dead/X pending/ means one

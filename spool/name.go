@@ -16,12 +16,15 @@ const (
 	MaxPriority = 999
 	MaxAttempt  = 999999
 	// MaxIDLength is the length in bytes that an id may have once it is escaped.
-	// With every other field at its longest a name is then 243 bytes, and 255 is
+	// With every other field at its longest a name is then 244 bytes, and 255 is
 	// what the file systems allow.
 	MaxIDLength = 128
 )
 
 const suffix = ".json"
+
+// heldMark follows the counts of a job that is held.
+const heldMark = 'h'
 
 // Name is everything that a job's file name says: the whole mutable state of a
 // job that is not its directory. A Name is a value; changing one renames nothing.
@@ -33,6 +36,7 @@ type Name struct {
 	Lost     int           // attempts whose worker died, since the last Revive
 	Given    int           // attempts that their worker gave back unfinished, ever
 	Snoozed  int           // attempts that asked to be repeated at no cost, since the last Revive
+	Held     bool          // it must not be claimed before somebody releases it
 	Outcome  string        // how it ended, in done/ and dead/ only; else ""
 	Wait     time.Duration // with an Outcome: from due to start of the last attempt, whole milliseconds
 	Run      time.Duration // with an Outcome: length of the last attempt, whole milliseconds
@@ -58,6 +62,9 @@ func (n Name) encode(fold bool) string {
 			b = append(b, c.letter)
 			b = strconv.AppendInt(b, int64(*c.count), 10)
 		}
+	}
+	if n.Held {
+		b = append(b, heldMark)
 	}
 	if n.Outcome != "" {
 		b = append(b, '=')
@@ -155,6 +162,7 @@ func (n *Name) parseCounts(s string) (err error) {
 	if n.Attempt, err = number(attempt, 0, MaxAttempt); err != nil {
 		return fmt.Errorf("attempt: %w", err)
 	}
+	rest, n.Held = strings.CutSuffix(rest, string(heldMark))
 	counts := n.counts()
 	for i := len(counts) - 1; i >= 0; i-- {
 		before, count, has := strings.Cut(rest, string(counts[i].letter))

@@ -77,6 +77,9 @@ func (r *Ready) Len() int { return len(r.member) }
 
 // Add takes note of a job that waits.
 func (r *Ready) Add(n Name, now time.Time) {
+	if n.Held {
+		return
+	}
 	r.init()
 	key := n.String()
 	if _, known := r.member[key]; known {

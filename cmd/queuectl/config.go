@@ -54,7 +54,9 @@ func newConfigList(a *app) *command {
 		run: func(context.Context, []string) error {
 			all := a.effective()
 			if a.json {
-				return a.out.json(all)
+				return a.out.json(struct {
+					Settings []setting `json:"settings"`
+				}{all})
 			}
 			t := &table{head: []string{"KEY", "VALUE", "ORIGIN", "DEFAULT", "MEANING"}}
 			for _, s := range all {

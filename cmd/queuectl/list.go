@@ -28,12 +28,12 @@ later ones by time, then dead and done ones, the newest first.`,
 		examples: []example{
 			{"What runs and waits", "queuectl list --state processing,pending"},
 			{"Everything that failed", "queuectl list --state failed --limit 0"},
-			{"The ids of all dead jobs", "queuectl list --state dead --limit 0 --json | jq -r '.[].id'"},
+			{"The ids of all dead jobs", "queuectl list --state dead --limit 0 --json | jq -r '.jobs[].id'"},
 		},
 		flags: newFlagSet(),
 		run:   func(ctx context.Context, _ []string) error { return a.list(ctx, o) },
 	}
-	stringFlag(c.flags, &o.states, "state", "STATES", "only jobs in these states, with commas between: pending, scheduled, retrying, processing, done, dead; also queued, running, completed, failed (dead or retrying)")
+	stringFlag(c.flags, &o.states, "state", "STATES", "only jobs in these states, with commas between: pending, scheduled, retrying, held, processing, done, dead, cancelled; also queued, running, completed, failed (dead or retrying)")
 	intFlag(c.flags, &o.limit, "limit", listLimit, 0, "at most so many jobs; 0: all")
 	return c
 }
@@ -56,7 +56,10 @@ func (a *app) list(ctx context.Context, o listOptions) error {
 		jobs, more = append(jobs, found...), further
 	}
 	if a.json {
-		err = a.out.json(jobs)
+		err = a.out.json(struct {
+			Jobs []fsq.JobInfo `json:"jobs"`
+			More bool          `json:"more"` // the limit has cut the list
+		}{jobs, more})
 	} else {
 		jobTable(jobs, a.now()).write(a.out)
 		if len(jobs) == 0 && q != nil {
@@ -87,7 +90,7 @@ func parseStates(s string) ([]fsq.State, error) {
 		if unknown := (*fsq.UnknownStateError)(nil); errors.As(err, &unknown) {
 			e := &usageError{
 				problem: fmt.Sprintf("--state: unknown state %q", unknown.State),
-				hint:    "the states are pending, scheduled, retrying, processing, done and dead",
+				hint:    "the states are pending, scheduled, retrying, held, processing, done, dead and cancelled",
 			}
 			if unknown.Nearest != "" {
 				e.problem += fmt.Sprintf("; did you mean %q?", unknown.Nearest)

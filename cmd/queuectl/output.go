@@ -58,18 +58,29 @@ func (o *output) paint(s style, text string) string {
 	return "\x1b[" + string(s) + "m" + text + "\x1b[0m"
 }
 
-// json prints v for programs: indented, as one document.
+// schemaVersion is that of all that is printed with --json. New fields do not change it;
+// it rises when one goes, or means something else.
+const schemaVersion = `{"schema_version":1,`
+
+// json prints v, which must be an object with members, for programs: indented, as one
+// document.
 func (o *output) json(v any) error { return o.encode(v, "  ") }
 
 // jsonLine prints v as one line of a stream of documents.
 func (o *output) jsonLine(v any) error { return o.encode(v, "") }
 
 func (o *output) encode(v any, indent string) error {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
+	var plain bytes.Buffer
+	e := json.NewEncoder(&plain)
 	e.SetEscapeHTML(false)
-	e.SetIndent("", indent)
 	if err := e.Encode(v); err != nil {
+		return err
+	}
+	doc := append([]byte(schemaVersion), bytes.TrimPrefix(plain.Bytes(), []byte("{"))...)
+	var b bytes.Buffer
+	if indent == "" {
+		b.Write(doc)
+	} else if err := json.Indent(&b, doc, "", indent); err != nil {
 		return err
 	}
 	_, err := o.Write(escapeJSON(b.Bytes()))

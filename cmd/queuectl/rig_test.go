@@ -188,7 +188,9 @@ func (r *rig) list(states ...string) (jobs []fsq.JobInfo) {
 	if len(states) > 0 {
 		args = append(args, "--state", strings.Join(states, ","))
 	}
-	r.decode(&jobs, args...)
+	var found struct{ Jobs []fsq.JobInfo }
+	r.decode(&found, args...)
+	jobs = found.Jobs
 	return jobs
 }
 

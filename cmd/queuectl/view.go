@@ -15,6 +15,8 @@ var stateStyle = map[fsq.State]style{
 	"scheduled":  dim,
 	"done":       green,
 	"dead":       red,
+	"held":       dim,
+	"cancelled":  yellow,
 }
 
 // commandOf is "-" for a file that is no job.
@@ -34,7 +36,7 @@ func whenOf(j fsq.JobInfo, now time.Time) string {
 		return "dropped"
 	case j.State == "processing" && j.StartedAt != nil:
 		return "for " + span(now.Sub(*j.StartedAt).Truncate(time.Second))
-	case (j.State == "done" || j.State == "dead") && j.EndedAt != nil:
+	case j.EndedAt != nil:
 		return relative(*j.EndedAt, now)
 	case j.State == "pending" && j.DueAt != nil:
 		return "due " + relative(*j.DueAt, now)

@@ -27,7 +27,7 @@ func newWorkerList(a *app) *command {
 		also:  []string{"workers", "ps"},
 		examples: []example{
 			{"Who runs what", "queuectl worker list"},
-			{"The workers of this host", `queuectl worker list --json | jq --arg h "$(hostname)" '.[] | select(.host == $h)'`},
+			{"The workers of this host", `queuectl worker list --json | jq --arg h "$(hostname)" '.workers[] | select(.host == $h)'`},
 		},
 		run: func(ctx context.Context, _ []string) error { return a.workerList(ctx) },
 	}
@@ -47,7 +47,9 @@ func (a *app) workerList(ctx context.Context) error {
 		workers = append(workers, found...)
 	}
 	if a.json {
-		return a.out.json(workers)
+		return a.out.json(struct {
+			Workers []fsq.WorkerInfo `json:"workers"`
+		}{workers})
 	}
 	if len(workers) == 0 && q != nil {
 		a.note("no workers")

@@ -341,7 +341,8 @@ func (t *trial) collect() (e evidence, err error) {
 	}
 	out, err := t.queuectl("list", "--limit", "0", "--json")
 	if err == nil {
-		err = json.Unmarshal(out, &e.settled)
+		found := struct{ Jobs *[]settled }{&e.settled}
+		err = json.Unmarshal(out, &found)
 	}
 	if err != nil {
 		return e, err
