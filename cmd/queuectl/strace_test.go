@@ -92,7 +92,7 @@ func (r *rig) faulty(call, fault string, k int, j job) (acknowledged []string, h
 	if res.code == exitUsage || strings.Contains(res.stderr, "goroutine ") {
 		r.t.Errorf("call %d of %s, %s: exit status %d\n%s", k, call, fault, res.code, res.stderr)
 	}
-	if res.code > 0 && res.stderr == "" {
+	if res.code > 0 && res.stderr == "" && !r.muted() {
 		r.t.Errorf("call %d of %s, %s: exit status %d without a word", k, call, fault, res.code)
 	}
 	// A write to stderr may have been the call that failed, but then stdout was tried.
@@ -100,6 +100,18 @@ func (r *rig) faulty(call, fault string, k int, j job) (acknowledged []string, h
 		r.t.Errorf("call %d of %s, %s: exit status 0, and not acknowledged\n%s", k, call, fault, res.stderr)
 	}
 	return acknowledged, hit
+}
+
+// muted reports whether the complaint itself was made to fail: each thread has a k-th
+// call of its own, and the program may have moved to another between the two.
+func (r *rig) muted() bool {
+	r.t.Helper()
+	for line := range strings.Lines(r.log()) {
+		if strings.Contains(line, "write(2, ") && strings.Contains(line, "(INJECTED)") {
+			return true
+		}
+	}
+	return false
 }
 
 // named asserts that check names each file that an enqueue left behind.
