@@ -57,9 +57,17 @@ func (CommandHandler) Handle(ctx context.Context, r *Run) error {
 	if r.started != nil {
 		r.started(p.pid)
 	}
-	select {
-	case <-p.exited:
-	case <-ctx.Done():
+	for waiting := true; waiting; {
+		select {
+		case <-p.exited:
+			waiting = false
+		case <-ctx.Done():
+			waiting = false
+		case name := <-r.signals:
+			if sig, err := signalNumber(name); err == nil && !p.hasExited() {
+				p.signal(sig) // its leader is not reaped, so the group is still its own
+			}
+		}
 	}
 	if p.hasExited() {
 		// In this order, because once the leader is reaped its number may

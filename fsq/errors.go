@@ -22,6 +22,7 @@ var (
 var (
 	ErrTimeout     = errors.New("timed out")
 	ErrInterrupted = errors.New("interrupted")
+	ErrCancelled   = errors.New("cancelled")
 )
 
 // DuplicateError says that an id is taken.

@@ -9,8 +9,8 @@ import (
 
 // Handler works jobs. Handle returns nil when the job is done; any error is a failed
 // attempt, which is retried or buried as the job's policy says. It must return soon
-// after ctx is cancelled: context.Cause tells whether for ErrTimeout, ErrInterrupted
-// or ErrLost. A panic is a failed attempt. Handle is called concurrently.
+// after ctx is cancelled: context.Cause tells whether for ErrTimeout, ErrInterrupted,
+// ErrCancelled or ErrLost. A panic is a failed attempt. Handle is called concurrently.
 type Handler interface {
 	Handle(ctx context.Context, r *Run) error
 }
@@ -40,6 +40,7 @@ type Run struct {
 	lock    *os.File // the worker's registry descriptor, for a child to inherit
 	guard   *guard   // takes the child along if the worker is killed
 	started func(pid int)
+	signals <-chan string // that somebody sends to the command
 }
 
 // ExitError is how a command failed.

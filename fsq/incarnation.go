@@ -29,6 +29,7 @@ type incarnation struct {
 	promote  time.Time     // when scheduled jobs are next moved into pending/
 	retryAt  time.Time     // no claims before: the file system refuses them
 	refused  time.Duration
+	paused   *spool.Pause // no claims while it holds
 
 	freed   *mailbox[freed]
 	adopter *adopter
@@ -41,9 +42,10 @@ type incarnation struct {
 	strays   *mailbox[spool.Name]
 
 	mu      sync.Mutex
-	running map[string]*slot // by the claim's file name
-	unknown map[string]bool  // claims that the last audit saw and nobody runs
-	failed  map[string]bool  // claims whose outcome could not be settled
+	running map[string]*slot        // by the claim's file name
+	unknown map[string]bool         // claims that the last audit saw and nobody runs
+	failed  map[string]bool         // claims whose outcome could not be settled
+	cancels map[string]spool.Demand // jobs that are to be cancelled, by id
 }
 
 // freed is what a slot reports when it is free again.
@@ -94,6 +96,7 @@ func (in *incarnation) loop(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	rescan, done, interrupt := true, ctx.Done(), in.w.stop
+	in.obeyRequests() // before the first claim: the queue may be paused
 	ticked := time.Now()
 	for {
 		// A timer that is set anew with every event never fires while events come fast.
@@ -189,6 +192,15 @@ func (in *incarnation) abandon() error {
 	return errLeaseLost
 }
 
+// pausedNow reports whether no job may be claimed. A pause that is over needs nobody to
+// end it.
+func (in *incarnation) pausedNow() bool {
+	if in.paused != nil && !in.paused.Until.IsZero() && !in.q.s.Now().Before(in.paused.Until) {
+		in.lookForPause()
+	}
+	return in.paused != nil
+}
+
 func (in *incarnation) startWatch() {
 	if in.q.s.Network() {
 		return
@@ -210,6 +222,9 @@ func (in *incarnation) nextWake() time.Duration {
 	}
 	if !in.promote.IsZero() {
 		wake = min(wake, in.promote.Sub(now))
+	}
+	if in.paused != nil && !in.paused.Until.IsZero() {
+		wake = min(wake, in.paused.Until.Sub(now))
 	}
 	if wait := time.Until(in.retryAt); wait > 0 {
 		wake = min(wake, wait)
@@ -255,7 +270,7 @@ func (in *incarnation) scan() {
 
 // fill claims jobs as long as there are free slots.
 func (in *incarnation) fill() {
-	if time.Now().Before(in.retryAt) || in.suspect() {
+	if time.Now().Before(in.retryAt) || in.suspect() || in.pausedNow() {
 		return
 	}
 	for scanned := false; int64(in.busy) < in.w.slots.Load(); {
@@ -391,6 +406,8 @@ func (in *incarnation) takeHints() (rescan bool) {
 
 // obeyRequests looks for what others ask of this worker.
 func (in *incarnation) obeyRequests() {
+	in.obeyDemands()
+	in.lookForPause()
 	for r, obey := range map[spool.Request]func(){
 		spool.Drain:     in.drain,
 		spool.Interrupt: func() { in.w.Interrupt() },

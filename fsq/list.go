@@ -5,15 +5,17 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/queuectl/queuectl/spool"
 )
 
 // ListOptions select what List returns.
 type ListOptions struct {
-	States  []State // none: all
-	Limit   int     // 0: no limit
-	Details bool    // read each job's document and last record: command, error, times
+	States  []State  // none: all
+	Where   Selector // more conditions; the zero value has none
+	Limit   int      // 0: no limit
+	Details bool     // read each job's document and last record: command, error, times
 }
 
 // List returns jobs: first those that run, then those that wait, in the order of
@@ -25,14 +27,18 @@ func (q *Queue) List(ctx context.Context, opt ListOptions) (jobs []JobInfo, more
 	if len(states) == 0 {
 		states = States()
 	}
+	if len(opt.Where.States) > 0 {
+		states = slices.DeleteFunc(slices.Clone(states), func(s State) bool { return !slices.Contains(opt.Where.States, s) })
+	}
 	now := q.s.Now()
+	meant := q.meant(opt.Where, now)
 	seen := map[string]int{}
 	var entries []spool.Entry
 	for _, dir := range directories(states) {
 		top := newTop(opt.Limit)
 		err := q.s.Each(func(e spool.Entry) error {
-			if slices.Contains(states, stateOf(e, now)) {
-				top.add(ranked{e, stateOf(e, now)})
+			if st := stateOf(e, now); slices.Contains(states, st) && meant(e, st) {
+				top.add(ranked{e, st})
 			}
 			return ctx.Err()
 		}, dir)
@@ -56,7 +62,8 @@ func (q *Queue) List(ctx context.Context, opt ListOptions) (jobs []JobInfo, more
 	}
 	if slices.Contains(states, Pending) || slices.Contains(states, Scheduled) {
 		err := q.s.Drops(func(base string) {
-			if i := q.dropInfo(base); slices.Contains(states, i.State) {
+			i := q.dropInfo(base)
+			if slices.Contains(states, i.State) && opt.Where.matchName(spool.Entry{Name: spool.Name{ID: i.ID}}, i.State) && opt.Where.matchDetail(&i, now) {
 				jobs = append(jobs, i)
 			}
 		})
@@ -95,6 +102,29 @@ func (q *Queue) List(ctx context.Context, opt ListOptions) (jobs []JobInfo, more
 		}
 	}
 	return jobs, more, nil
+}
+
+// meant judges an entry, and reads no more of it than it must.
+func (q *Queue) meant(where Selector, now time.Time) func(spool.Entry, State) bool {
+	if !where.restricts() {
+		return func(spool.Entry, State) bool { return true }
+	}
+	ids := make(map[string]bool, len(where.IDs))
+	for _, id := range where.IDs {
+		ids[id] = true
+	}
+	states := where.States
+	where.IDs = nil // a set is faster than a list
+	return func(e spool.Entry, st State) bool {
+		if len(ids) > 0 && !ids[e.Name.ID] || len(states) > 0 && !slices.Contains(states, st) {
+			return false
+		}
+		i := info(e, now)
+		if where.reads() || i.EndedAt == nil && (where.Older != nil || where.Newer != nil) {
+			q.detail(&i, e)
+		}
+		return where.matchDetail(&i, now)
+	}
 }
 
 // ranked is an entry and what decides its place in a list.

@@ -118,7 +118,7 @@ func (w *Worker) tidyOnce(ctx context.Context) {
 	if _, err := w.q.s.SweepIDs(); err != nil {
 		w.problem(err)
 	}
-	if err := w.q.s.SweepRequests(); err != nil {
+	if err := errors.Join(w.q.s.SweepRequests(), w.q.s.SweepDemands()); err != nil {
 		w.problem(err)
 	}
 	p, err := w.q.Prune(ctx, PruneOptions{})

@@ -13,15 +13,19 @@ import (
 
 // slot is one claim on its way from claimed to settled.
 type slot struct {
-	in     *incarnation
-	claim  *spool.Claim
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	missed int // audits that did not see the claim; guarded by in.mu
+	in      *incarnation
+	claim   *spool.Claim
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	missed  int         // audits that did not see the claim; guarded by in.mu
+	signals chan string // for the command, while it runs
 }
 
+// maxSignals is how many signals may wait for a command to start.
+const maxSignals = 16
+
 func newSlot(in *incarnation, c *spool.Claim) *slot {
-	s := &slot{in: in, claim: c}
+	s := &slot{in: in, claim: c, signals: make(chan string, maxSignals)}
 	s.ctx, s.cancel = context.WithCancelCause(in.runs)
 	return s
 }
@@ -30,8 +34,13 @@ func newSlot(in *incarnation, c *spool.Claim) *slot {
 // waits again, if it does and this worker should know.
 func (s *slot) work() (again spool.Name) {
 	defer s.cancel(nil)
+	defer s.in.meet(s.claim.Name().ID)
 	job, err := s.read()
 	switch {
+	case err == nil && s.in.cancelled(s.claim):
+		return s.settle(ending{outcome: OutcomeCancelled})
+	case errors.Is(err, errGivenBack) && errors.Is(context.Cause(s.ctx), ErrCancelled):
+		return s.settle(ending{outcome: OutcomeCancelled})
 	case errors.Is(err, ErrLost):
 		s.lost()
 		return spool.Name{}
@@ -116,6 +125,9 @@ func (s *slot) attempt(job Job) ending {
 	stdout, stderr, ok := s.openOutputs(n)
 	if !ok {
 		e.outcome = OutcomeInterrupted
+		if errors.Is(context.Cause(s.ctx), ErrCancelled) {
+			e.outcome = OutcomeCancelled
+		}
 		return e
 	}
 	job.ID = n.ID
@@ -123,7 +135,7 @@ func (s *slot) attempt(job Job) ending {
 		Job: job, ID: n.ID, Attempt: n.Attempt, MaxRetries: e.policy.Allowance - 1,
 		Worker: s.in.lease.Worker(), Spool: q.Dir(), KillGrace: q.cfg.KillGrace,
 		Stdout: stdout.file(), Stderr: stderr.file(), lock: s.in.lease.Lock(), guard: s.in.w.guard,
-		started: func(pid int) { e.record.PID = pid },
+		started: func(pid int) { e.record.PID = pid }, signals: s.signals,
 	}
 	s.in.w.emit(Event{Kind: EventStarted, JobID: n.ID, Command: e.command, Attempt: n.Attempt, MaxAttempts: n.Allowed})
 	begun := time.Now()
@@ -224,6 +236,8 @@ func outcomeOf(err, cause error) Outcome {
 		return OutcomeTimeout
 	case errors.Is(cause, ErrLost):
 		return OutcomeLost
+	case errors.Is(cause, ErrCancelled):
+		return OutcomeCancelled
 	case errors.Is(cause, ErrInterrupted), errors.Is(err, errReleased):
 		return OutcomeInterrupted
 	default:
@@ -371,8 +385,11 @@ func (s *slot) event(d Decision, e ending) Event {
 		ev.Kind = EventRetry
 	case VerdictRequeue:
 		ev.Kind = EventRequeued
-	default:
+	case VerdictDead:
 		ev.Kind = EventDead
+		if e.outcome == OutcomeCancelled {
+			ev.Kind = EventCancelled
+		}
 	}
 	return ev
 }

@@ -23,6 +23,7 @@ type Status struct {
 	Dropped          int          `json:"dropped"`  // files that no worker has adopted yet
 	OldestDueSeconds *float64     `json:"oldest_due_seconds"`
 	NextDueAt        *time.Time   `json:"next_due_at"`
+	Paused           *Pause       `json:"paused"` // null: it takes jobs
 	Workers          []WorkerInfo `json:"workers"`
 }
 
@@ -67,6 +68,9 @@ func (q *Queue) Status(ctx context.Context) (Status, error) {
 		return st, err
 	}
 	st.Rejected = len(rejected)
+	if st.Paused, err = q.s.Paused(); err != nil {
+		return st, err
+	}
 	st.Workers, err = q.Workers(ctx)
 	return st, err
 }

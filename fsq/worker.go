@@ -58,6 +58,8 @@ const (
 	EventRejected = "rejected" // a file was set aside
 	EventReaped   = "reaped"   // a dead worker's jobs were given back
 	EventDraining = "draining" // no new jobs are taken
+	EventPaused   = "paused"   // somebody paused the queue
+	EventResumed  = "resumed"
 	EventStopped  = "stopped"
 	EventProblem  = "problem" // something went wrong that the worker goes on from
 )

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"time"
 )
@@ -341,6 +342,23 @@ func (c *checker) workers() error {
 		if err != nil {
 			return err
 		}
+	}
+	return c.demands()
+}
+
+// demands looks at demands for jobs that neither wait nor run.
+func (c *checker) demands() error {
+	all, err := c.s.Demands()
+	if err != nil {
+		return err
+	}
+	for _, d := range all {
+		if slices.ContainsFunc(c.jobs[d.ID], func(e Entry) bool { return e.State == Pending || e.State == Processing }) {
+			continue
+		}
+		c.add(Breach{"stale-request", c.s.demandPath(d), "there is no such job, or it has ended", "workers remove it after a day, and so does a repair", func() error {
+			return c.s.WithdrawDemand(d)
+		}})
 	}
 	return nil
 }

@@ -359,7 +359,8 @@ func (w *scene) settledDown(s *Spool) (problems []string) {
 		found, err := s.Find(id)
 		mustDo(w.t, err)
 		err = s.Put(Item{Name: Name{Due: aDue, Allowed: 1, ID: id}, Data: []byte(`{"command":"another"}`), Reserved: true})
-		if len(found) == 0 && err != nil || len(found) > 0 && !errors.Is(err, ErrDuplicate) {
+		free := len(found) == 0 || found[0].Outcome == OutcomeCancelled
+		if free && err != nil || !free && !errors.Is(err, ErrDuplicate) {
 			problems = append(problems, fmt.Sprintf("id %q is of %q, but a second job is told %v", id, paths(found), err))
 		}
 	}

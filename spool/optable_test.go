@@ -98,6 +98,19 @@ func putting() []operation {
 			w.fates[content("job-1")] = fate{"", pendingDir}
 			w.op = func() error { return w.x.Put(it) }
 		}},
+		{"Put on a cancelled id", true, func(w *scene) {
+			w.job("job-1", "")
+			e := only(w.t, w.s)
+			_, err := w.s.Cancel(e)
+			mustDo(w.t, err, w.s.WriteLog("job-1", 1, "json", []byte("{}")))
+			w.fates[content("job-1")] = fate{deadDir, ""}
+			it := w.item("job-1", true)
+			it.Data = []byte(content("its successor"))
+			w.ids = w.ids[:1]
+			delete(w.fates, "")
+			w.fates[string(it.Data)] = fate{"", pendingDir}
+			w.op = func() error { return w.x.Put(it) }
+		}},
 		{"PutBatch of 3", true, batch(3)},
 		{"PutBatch of 20", true, batch(20)},
 	}
@@ -148,6 +161,7 @@ func working() []operation {
 		{"Retry", true, settling(func(c *Claim, w *scene) (Settled, error) { return c.Retry(w.now.Add(time.Minute)) }, Pending)},
 		{"Retry far ahead", true, settling(func(c *Claim, w *scene) (Settled, error) { return c.Retry(w.now.Add(5 * time.Hour)) }, Pending)},
 		{"Release", true, settling(func(c *Claim, w *scene) (Settled, error) { return c.Release(w.now) }, Pending)},
+		{"Snooze", true, settling(func(c *Claim, w *scene) (Settled, error) { return c.Snooze(w.now) }, Pending)},
 		{"Reject", true, settling(func(c *Claim, _ *scene) (Settled, error) { return c.Reject("no job") }, rejectedDir)},
 		{"Reap", false, func(w *scene) {
 			l, err := w.s.Register(1, "test", time.Minute)
@@ -190,6 +204,39 @@ func working() []operation {
 
 func keeping() []operation {
 	return []operation{
+		{"Cancel", true, func(w *scene) {
+			w.job("job-1", deadDir)
+			e := only(w.t, w.s)
+			w.op = func() error {
+				_, err := w.x.Cancel(e)
+				return err
+			}
+		}},
+		{"Cancel what is due later", true, func(w *scene) {
+			it := w.item("job-1", true)
+			it.Name.Due = it.Name.Due.Add(5 * time.Hour)
+			mustDo(w.t, w.s.Put(it))
+			w.fates[string(it.Data)] = fate{pendingDir, deadDir}
+			e := only(w.t, w.s)
+			w.op = func() error {
+				_, err := w.x.Cancel(e)
+				return err
+			}
+		}},
+		{"Pause", true, func(w *scene) {
+			mustDo(w.t, w.s.Pause(Pause{Reason: "old"}))
+			w.op = func() error { return w.x.Pause(Pause{Reason: "new"}) }
+		}},
+		{"Resume", true, func(w *scene) {
+			mustDo(w.t, w.s.Pause(Pause{Reason: "old"}))
+			w.op = func() error { _, err := w.x.Resume(); return err }
+		}},
+		{"Demand", false, func(w *scene) {
+			w.job("job-1", pendingDir)
+			w.op = func() error {
+				return errors.Join(w.x.Demand(Demand{ID: "job-1"}), w.x.Demand(Demand{ID: "job-1", Signal: "USR1"}))
+			}
+		}},
 		{"Revive", true, func(w *scene) {
 			e := w.buried("job-1", pendingDir, func(c *Claim) (Settled, error) { return c.Bury(Ending{Outcome: "failed"}) }, Dead)
 			w.op = func() error { _, err := w.x.Revive(e, 3); return err }

@@ -70,13 +70,15 @@ func (s *Spool) reserve(id, from string) error {
 // could take the same binding for stale, and one remove what the other's successor
 // has just made.
 func (s *Spool) freeIfStale(id string, held info, logs bool) (bool, error) {
+	var cancelled Entry
 	if held.nlink > 1 {
 		// Another name exists; if a person moved it out of the spool, it is not the
 		// spool's any more. This look costs a listing, but only a duplicate pays it.
-		found, err := s.holds(id, held)
-		if err != nil || found {
+		found, e, err := s.holds(id, held)
+		if err != nil || found && !(e.State == Dead && e.Outcome == OutcomeCancelled) {
 			return false, err
 		}
+		cancelled = e
 	}
 	unlock, err := s.lock()
 	if err != nil {
@@ -99,6 +101,11 @@ func (s *Spool) freeIfStale(id string, held info, logs bool) (bool, error) {
 		// nothing: a job that goes back to pending/ can pass a scan by again and again.
 		return false, nil
 	}
+	if cancelled.Path != "" {
+		if gone, err := s.yield(cancelled); err != nil || !gone {
+			return false, err
+		}
+	}
 	if logs {
 		if err := s.removeLogs(id); err != nil {
 			return false, err
@@ -111,12 +118,11 @@ func (s *Spool) freeIfStale(id string, held info, logs bool) (bool, error) {
 	return err == nil, err
 }
 
-// holds reports whether a job with this id is in any state, or the file itself on
+// holds reports whether a job with this id is in any state, and which, or the file itself on
 // its way in. A single look that does not see it proves nothing, because it may be
 // moving: it is looked for twice, in the order in which jobs move.
-func (s *Spool) holds(id string, held info) (bool, error) {
+func (s *Spool) holds(id string, held info) (found bool, e Entry, err error) {
 	for range 2 {
-		found := false
 		err := s.walkTmp(func(rel, _ string, n Name) error {
 			if n.ID == id {
 				in, err := s.ops.look(s.abs(tmpDir), path.Base(rel))
@@ -131,7 +137,9 @@ func (s *Spool) holds(id string, held info) (bool, error) {
 			err = s.walk(st, func(f Found) error {
 				switch {
 				case f.Err == nil:
-					found = f.Name.ID == id
+					if found = f.Name.ID == id; found {
+						e = f.Entry
+					}
 				case st == Pending:
 					// A dropped file is bound a moment before it gets its name.
 					in, err := s.ops.look(s.abs(path.Dir(f.Path)), f.Base)
@@ -144,10 +152,10 @@ func (s *Spool) holds(id string, held info) (bool, error) {
 			})
 		}
 		if err != nil && !errors.Is(err, errStop) || found {
-			return found, ignoreStop(err)
+			return found, e, ignoreStop(err)
 		}
 	}
-	return false, nil
+	return false, Entry{}, nil
 }
 
 // lock takes the spool's lock. It orders rare repairs among the processes that can

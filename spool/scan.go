@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Entry is a job as a scan saw it. A scan is no snapshot: a job that moves while
@@ -82,6 +83,11 @@ func (s *Spool) walkPending(visit func(Found) error) error {
 }
 
 func (s *Spool) walkDone(visit func(Found) error) error {
+	return s.walkDoneHours(func(time.Time) bool { return true }, visit)
+}
+
+// walkDoneHours goes through the hours that are wanted. What is no hour is always.
+func (s *Spool) walkDoneHours(wanted func(time.Time) bool, visit func(Found) error) error {
 	days, err := s.sortedNames(doneDir)
 	if err != nil {
 		return err
@@ -95,6 +101,9 @@ func (s *Spool) walkDone(visit func(Found) error) error {
 			return err
 		}
 		for _, hour := range hours {
+			if at, err := parseDoneHour(day, hour); err == nil && !wanted(at) {
+				continue
+			}
 			if err := s.walkDir(Done, doneDir+"/"+day+"/"+hour, "", visit); err != nil {
 				return err
 			}
@@ -211,4 +220,19 @@ func (s *Spool) Read(e Entry) ([]byte, error) { return s.readFile(e.Path, s.form
 // without a search. The error wraps fs.ErrNotExist if the id is not reserved.
 func (s *Spool) ReadChosen(id string) ([]byte, error) {
 	return s.readFile(s.idPath(id), s.format.MaxJobBytes)
+}
+
+// EachDoneSince visits the jobs in done/ that were settled at since or later, the newest
+// hours first. It passes over older hours by their names.
+func (s *Spool) EachDoneSince(since time.Time, visit func(Entry) error) error {
+	err := s.walkDoneHours(func(at time.Time) bool { return !at.Add(time.Hour).Before(since) }, func(f Found) error {
+		if f.Err != nil || f.Due.Before(since) {
+			return nil
+		}
+		return visit(f.Entry)
+	})
+	if err != nil && !errors.Is(err, errStop) {
+		return fmt.Errorf("scan %s: %w", Done, err)
+	}
+	return nil
 }

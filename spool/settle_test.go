@@ -42,6 +42,13 @@ func TestEachEndOfAClaim(t *testing.T) {
 		"Release": {func(c *Claim, now time.Time) (Settled, error) { return c.Release(now) }, Pending, "pending", func(n Name, now time.Time) Name {
 			n.Due = now
 			n.Allowed++
+			n.Given++
+			return n
+		}},
+		"Snooze": {func(c *Claim, now time.Time) (Settled, error) { return c.Snooze(now) }, Pending, "pending", func(n Name, now time.Time) Name {
+			n.Due = now
+			n.Allowed++
+			n.Snoozed++
 			return n
 		}},
 		"Reject": {func(c *Claim, _ time.Time) (Settled, error) { return c.Reject("no job") }, "", "rejected", nil},

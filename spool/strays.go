@@ -29,8 +29,22 @@ func (c *checker) strays() error {
 			_, _, isWID := parseWID(wid)
 			return m.IsRegular() && ok && isWID
 		},
-		ctlDir: func(base string, _ fs.FileMode) bool {
-			return base == string(Drain) || base == string(Interrupt) || ctlDir+"/"+base == bootedDir
+		ctlDir: func(base string, m fs.FileMode) bool {
+			switch rel := ctlDir + "/" + base; rel {
+			case bootedDir, cancelDir, signalDir:
+				return true
+			case pausedFile:
+				return m.IsRegular()
+			}
+			return base == string(Drain) || base == string(Interrupt)
+		},
+		cancelDir: func(base string, m fs.FileMode) bool {
+			_, ok := parseDemand(cancelDir, base)
+			return ok && m.IsRegular()
+		},
+		signalDir: func(base string, m fs.FileMode) bool {
+			_, ok := parseDemand(signalDir, base)
+			return ok && m.IsRegular()
 		},
 	}
 	if err := c.s.walkEach(doneDir, func(day string) error {

@@ -42,7 +42,7 @@ const (
 // skeleton is made by Init, parents first.
 var skeleton = []string{
 	tmpDir, pendingDir, laterDir, workDir, doneDir, deadDir, rejectedDir, idsDir, logsDir, workersDir,
-	ctlDir, bootedDir, ctlDir + "/" + string(Drain), ctlDir + "/" + string(Interrupt),
+	ctlDir, bootedDir, ctlDir + "/" + string(Drain), ctlDir + "/" + string(Interrupt), cancelDir, signalDir,
 }
 
 // LaterAfter is how far ahead a job is due when it is put in pending/later/ rather

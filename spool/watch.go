@@ -3,6 +3,7 @@ package spool
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"sync"
 
@@ -44,8 +45,8 @@ func (s *Spool) Watch() (*Watch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("watch the spool: %w", err)
 	}
-	for _, d := range []string{pendingDir, ctlDir + "/" + string(Drain), ctlDir + "/" + string(Interrupt)} {
-		if err := w.Add(s.abs(d)); err != nil {
+	for _, d := range []string{pendingDir, ctlDir, ctlDir + "/" + string(Drain), ctlDir + "/" + string(Interrupt), cancelDir, signalDir} {
+		if err := w.Add(s.abs(d)); err != nil && !((d == cancelDir || d == signalDir) && errors.Is(err, fs.ErrNotExist)) {
 			_ = w.Close()
 			return nil, fmt.Errorf("watch %s: %w", d, err)
 		}

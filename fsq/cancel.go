@@ -1,0 +1,156 @@
+package fsq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/queuectl/queuectl/spool"
+)
+
+// Cancellation is what Cancel has done so far.
+type Cancellation struct {
+	ID    string
+	State State  // Cancelled, or Processing if its worker is asked to
+	By    string // that worker
+}
+
+// maxChases bounds how often a job is looked for that moves from under one's hands.
+const maxChases = 20
+
+// Cancel cancels a job. One that waits is cancelled when it returns, durably. Of one
+// that runs, its worker is asked, on whatever host: it ends the job's processes and
+// files it as cancelled; AwaitEnd waits for that. The error wraps ErrNotFound, or
+// ErrState if the job has ended already.
+func (q *Queue) Cancel(ctx context.Context, id string) (Cancellation, error) {
+	for range maxChases {
+		e, err := q.find(id)
+		if errors.Is(err, ErrNotFound) {
+			if drop, ok := q.findDrop(id); ok {
+				return Cancellation{}, fmt.Errorf("job %q is a dropped file that no worker has adopted yet, %s: %w", id, drop.File, ErrState)
+			}
+		}
+		if err != nil {
+			return Cancellation{}, err
+		}
+		switch e.State {
+		case spool.Pending:
+			_, err = q.s.Cancel(e)
+			if err == nil {
+				return Cancellation{ID: id, State: Cancelled}, nil
+			}
+		case spool.Processing:
+			err = q.s.Demand(spool.Demand{ID: id})
+			if err == nil && q.stillRuns(e) {
+				return Cancellation{ID: id, State: Processing, By: e.Worker}, nil
+			}
+		default:
+			return Cancellation{}, fmt.Errorf("job %q has ended already, it is %s: %w", id, stateOf(e, q.s.Now()), ErrState)
+		}
+		if err != nil && !errors.Is(err, ErrLost) {
+			return Cancellation{}, err
+		}
+		if err := ctx.Err(); err != nil {
+			return Cancellation{}, err
+		}
+	}
+	return Cancellation{}, fmt.Errorf("job %q moves faster than it can be cancelled: %w", id, ErrState)
+}
+
+// stillRuns reports whether the claim is where it was, after a demand was made: its
+// worker will see the demand then.
+func (q *Queue) stillRuns(e spool.Entry) bool {
+	_, err := q.s.ClaimedAt(e)
+	return err == nil
+}
+
+// AwaitCancelled waits until a job that was to be cancelled has ended, and cancels it
+// if its worker gave it back instead. It returns how the job has ended: it may have
+// been done before the demand reached its worker.
+func (q *Queue) AwaitCancelled(ctx context.Context, id string) (Waited, error) {
+	var last Waited
+	f, err := q.newFollower(nil)
+	if err != nil {
+		return last, err
+	}
+	defer f.close()
+	for {
+		e, err := q.find(id)
+		switch {
+		case err != nil:
+			return last, err
+		case e.State == spool.Pending:
+			if _, err := q.s.Cancel(e); err != nil && !errors.Is(err, ErrLost) {
+				return last, err
+			}
+			continue
+		case e.State != spool.Processing:
+			i := info(e, q.s.Now())
+			// A worker that did not see it leaves it to whoever made it.
+			return Waited{ID: id, State: i.State, Outcome: i.Outcome, Attempts: i.Attempts, DurationSeconds: i.DurationSeconds},
+				q.s.WithdrawDemand(spool.Demand{ID: id})
+		}
+		// Not every end is told of where no events are: see Follow.
+		limited, cancel := context.WithTimeout(ctx, lookAgain)
+		_, err = f.next(limited)
+		cancel()
+		if err != nil && (ctx.Err() != nil || limited.Err() == nil) {
+			return last, fmt.Errorf("wait for job %q: %w", id, err)
+		}
+	}
+}
+
+// lookAgain is how long to trust that events would have told.
+const lookAgain = 5 * time.Second
+
+// Signal sends a signal, such as "USR1" or "TERM", to the process group of a running
+// job, through its worker. It returns when the worker is asked. The error wraps
+// ErrNotFound, or ErrState if the job does not run.
+func (q *Queue) Signal(_ context.Context, id, signal string) error {
+	if _, err := signalNumber(signal); err != nil {
+		return err
+	}
+	e, err := q.find(id)
+	if err != nil {
+		return err
+	}
+	if e.State != spool.Processing {
+		return fmt.Errorf("job %q does not run, it is %s: %w", id, stateOf(e, q.s.Now()), ErrState)
+	}
+	return q.s.Demand(spool.Demand{ID: id, Signal: signal})
+}
+
+// Pause stops all workers of the queue from taking jobs, until Resume or the given time
+// (the zero time: no end). What they run they finish.
+func (q *Queue) Pause(p Pause) error { return q.s.Pause(p) }
+
+// Pause says why a queue takes no jobs, and until when.
+type Pause = spool.Pause
+
+// Paused is the pause that holds now, or nil.
+func (q *Queue) Paused() (*Pause, error) { return q.s.Paused() }
+
+// Resume ends a pause, and reports whether there was one.
+func (q *Queue) Resume() (bool, error) { return q.s.Resume() }
+
+// Delete removes a job that does not run, with all that is known of it. The error wraps
+// ErrNotFound, or ErrState if it runs.
+func (q *Queue) Delete(ctx context.Context, id string) error {
+	for range maxChases {
+		e, err := q.find(id)
+		if err != nil {
+			return err
+		}
+		if e.State == spool.Processing {
+			return fmt.Errorf("job %q runs: %w", id, ErrState)
+		}
+		if err = q.s.Remove(e); !errors.Is(err, ErrLost) {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("job %q moves faster than it can be removed: %w", id, ErrState)
+}

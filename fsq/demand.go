@@ -1,0 +1,118 @@
+package fsq
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/queuectl/queuectl/spool"
+)
+
+// obeyDemands does what is asked of jobs that run here. It remembers what is asked of
+// the others: they may be claimed here next.
+func (in *incarnation) obeyDemands() {
+	all, err := in.q.s.Demands()
+	if err != nil {
+		in.w.problem(err)
+		return
+	}
+	cancels := make(map[string]spool.Demand, len(all))
+	for _, d := range all {
+		if d.Signal == "" {
+			cancels[d.ID] = d
+		}
+		if s := in.runningJob(d.ID); s != nil {
+			in.obeyDemand(s, d)
+		}
+	}
+	in.mu.Lock()
+	in.cancels = cancels
+	in.mu.Unlock()
+}
+
+func (in *incarnation) obeyDemand(s *slot, d spool.Demand) {
+	if !s.claim.Means(d) {
+		return // of an earlier job, or attempt
+	}
+	if d.Signal == "" {
+		s.cancel(ErrCancelled)
+		return
+	}
+	if err := s.signal(d.Signal); err != nil {
+		in.w.problem(fmt.Errorf("send SIG%s to job %q: %w", d.Signal, d.ID, err))
+	}
+	if err := in.q.s.WithdrawDemand(d); err != nil {
+		in.w.problem(err)
+	}
+}
+
+func (in *incarnation) runningJob(id string) *slot {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for _, s := range in.running {
+		if s.claim.Name().ID == id {
+			return s
+		}
+	}
+	return nil
+}
+
+// cancelled reports whether a job that is just claimed was cancelled before.
+func (in *incarnation) cancelled(c *spool.Claim) bool {
+	in.mu.Lock()
+	d, asked := in.cancels[c.Name().ID]
+	in.mu.Unlock()
+	return asked && c.Means(d)
+}
+
+// meet withdraws the demand to cancel a job that has ended, in whatever way.
+func (in *incarnation) meet(id string) {
+	in.mu.Lock()
+	_, asked := in.cancels[id]
+	delete(in.cancels, id)
+	in.mu.Unlock()
+	if !asked {
+		return
+	}
+	if err := in.q.s.WithdrawDemand(spool.Demand{ID: id}); err != nil {
+		in.w.problem(err)
+	}
+}
+
+// signal hands a signal to the slot's command. Only whoever waits for the command knows
+// that its process number is still its own.
+func (s *slot) signal(name string) error {
+	select {
+	case s.signals <- name:
+		return nil
+	default:
+		return errors.New("too many signals wait for it")
+	}
+}
+
+// lookForPause finds out whether claims are stopped. A pause that cannot be looked for
+// is none: the claims would fail, too.
+func (in *incarnation) lookForPause() {
+	p, err := in.q.s.Paused()
+	if err != nil {
+		in.w.problem(err)
+		return
+	}
+	was := in.paused
+	in.paused = p
+	if (was == nil) == (p == nil) {
+		return
+	}
+	if p != nil {
+		in.w.emit(Event{Kind: EventPaused, Error: p.Reason, Due: timeOrNil(p.Until)})
+	} else {
+		in.w.emit(Event{Kind: EventResumed})
+	}
+}
+
+func timeOrNil(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
