@@ -240,6 +240,9 @@ func (f *follower) see(all []arrival, e spool.Entry) []arrival {
 
 // news is what it means that a job is found at e that was at old before; "" if nothing.
 func news(old spool.Entry, known bool, e spool.Entry) string {
+	if known && old.State == spool.Dead && e.State == spool.Pending && e.Attempt == 0 && old.Attempt > 0 {
+		known = false // a new job under the id of one that was cancelled or removed
+	}
 	switch {
 	case known && (e.Attempt < old.Attempt || e.State == old.State && e.Name == old.Name):
 		return "" // older than what is known, or the same

@@ -39,3 +39,13 @@ func signalNumber(name string) (unix.Signal, error) {
 	}
 	return 0, fmt.Errorf("%s: %w", quote(name), ErrSignal)
 }
+
+// SignalNumber is the number of a signal that an Attempt or an ExitError names; 0 if
+// there is none.
+func SignalNumber(name string) int {
+	n, err := signalNumber(strings.TrimPrefix(strings.TrimPrefix(name, "SIG"), "signal "))
+	if err != nil {
+		return 0
+	}
+	return int(n)
+}

@@ -97,6 +97,10 @@ func TestPause(t *testing.T) {
 	if p := paused(); p != nil {
 		t.Errorf("it is over: %+v", p)
 	}
+	mustDo(t, os.Chtimes(s.abs(pausedFile), clock.now(), clock.now()))
+	if p := paused(); p == nil || p.Reason != "" || !p.Until.IsZero() {
+		t.Errorf("touched when it was over: %+v", p)
+	}
 	mustDo(t, s.Pause(Pause{}))
 	if named, _ := breaches(t, s); len(named) > 0 {
 		t.Errorf("the check says %q", named)

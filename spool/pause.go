@@ -17,7 +17,7 @@ type Pause struct {
 	Reason string    `json:"reason"`
 	By     string    `json:"by"`
 	At     time.Time `json:"at"`
-	Until  time.Time `json:"until"` // the zero time: until somebody resumes
+	Until  time.Time `json:"until,omitzero"` // the zero time: until somebody resumes
 }
 
 // maxPauseBytes bounds what is read of it; the rest of a longer file is no reason.
@@ -40,10 +40,14 @@ func (s *Spool) Paused() (*Pause, error) {
 	if p.At.IsZero() {
 		p.At = in.mtime.UTC()
 	}
-	if !p.Until.IsZero() && !s.Now().Before(p.Until) {
+	if p.Until.IsZero() || s.Now().Before(p.Until) {
+		return &p, nil
+	}
+	if in.mtime.Before(p.Until) {
 		return nil, nil
 	}
-	return &p, nil
+	// Somebody has touched it since it was over, who wants a new one.
+	return &Pause{At: in.mtime.UTC()}, nil
 }
 
 // Pause stops all workers from claiming; what they run they finish. A pause replaces

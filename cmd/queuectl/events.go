@@ -1,83 +1,75 @@
 package main
 
 import (
+	"context"
 	"fmt"
-	"time"
+	"syscall"
 
 	"github.com/queuectl/queuectl/fsq"
 )
 
-// eventView shows what a worker does: a line on stderr for people, or a JSON
-// object on a line of stdout. The worker calls it for one event at a time.
-type eventView struct {
-	*app
-	stream output // stdout, with an error of its own: nobody reading is no failure of the worker
+func newEvents(a *app) *command {
+	var follow bool
+	c := &command{
+		name:  "events",
+		short: "Print what happens to jobs, as it happens",
+		long: `Each arrival of a job in a state is a line: enqueued, held, released, changed, started,
+done, retry, snoozed, requeued (given back), lost (its worker died), dead, cancelled and
+revived. With --json each is an object. It ends with Ctrl-C. On a network file system it
+looks every few seconds, and what a job does in between is not seen.`,
+		also: []string{"tail", "monitor"},
+		examples: []example{
+			{"Everything", "queuectl events --follow"},
+			{"A line for each job that dies", `queuectl events --follow --json | jq -r 'select(.event == "dead").job_id'`},
+		},
+		exits:   []exitStatus{{exitNotFound, "no spool"}, {exitSignal + int(syscall.SIGINT), "stopped by Ctrl-C"}},
+		flags:   newFlagSet(),
+		run:     func(ctx context.Context, _ []string) error { return a.events(ctx) },
+		signals: true,
+	}
+	boolFlag(c.flags, &follow, "follow", "go on until stopped; it always does")
+	return c
 }
 
-func (v *eventView) event(e fsq.Event) {
-	if v.json {
-		_ = v.stream.jsonLine(e)
-		return
+func (a *app) events(ctx context.Context) error {
+	q, err := a.existing()
+	if err != nil {
+		return err
 	}
-	v.err.printf("%s %s\n", v.err.paint(dim, e.Time.Local().Format(time.TimeOnly)), v.line(e))
-}
-
-func (v *eventView) line(e fsq.Event) string {
-	id, reason := clean(e.JobID), clean(e.Error)
-	verb := func(s style, word string) string { return v.err.paint(s, fmt.Sprintf("%-7s", word)) + " " + id }
-	attempt := fmt.Sprintf("attempt %d/%d", e.Attempt, e.MaxAttempts)
-	ended := fmt.Sprintf("%s %s after %s", attempt, e.Outcome, span(e.Duration))
-	switch fsq.Outcome(e.Outcome) {
-	case fsq.OutcomeFailed:
-		ended += ": " + reason
-	case fsq.OutcomeTimeout:
-		ended = attempt + " " + reason // it says how long it took
-	}
-	switch e.Kind {
-	case fsq.EventReady:
-		return fmt.Sprintf("worker %s takes jobs from %s, %s at a time; Ctrl-C ends it",
-			clean(e.Worker), clean(v.spool), plural(e.Count, "job"))
-	case fsq.EventStarted:
-		return fmt.Sprintf("%s %s: %s", verb(cyan, "start"), attempt, shorten(clean(e.Command), commandWidth))
-	case fsq.EventDone:
-		return verb(green, "done") + " " + ended
-	case fsq.EventRetry:
-		next := "soon"
-		if e.Due != nil {
-			next = relative(*e.Due, v.now())
+	err = q.Follow(ctx, func(t fsq.Transition) error {
+		if a.json {
+			return a.out.jsonLine(t)
 		}
-		return fmt.Sprintf("%s %s; next %s", verb(yellow, "retry"), ended, next)
-	case fsq.EventDead:
-		return verb(red, "dead") + " " + ended + "; no retries left"
-	case fsq.EventRequeued:
-		return verb(yellow, "requeue") + " " + ended + "; it is back in the queue"
-	case fsq.EventLost:
-		return verb(yellow, "lost") + " " + attempt + " is another worker's now"
-	case fsq.EventAdopted:
-		return verb(plain, "adopt") + " from the dropped file " + clean(e.Command)
-	case fsq.EventRejected:
-		return verb(red, "reject") + " " + reason
-	case fsq.EventReaped:
-		return fmt.Sprintf("worker %s is dead (%s); %s went back to the queue", clean(e.Command), reason, plural(e.Count, "job"))
-	case fsq.EventDraining:
-		if e.Count == 0 {
-			return "stopping"
-		}
-		return fmt.Sprintf("stopping when %s ended; a second Ctrl-C or queuectl worker stop --now interrupts", haveEnded(e.Count))
-	case fsq.EventStopped:
-		return "stopped"
-	case fsq.EventProblem:
-		return v.err.paint(red, "problem") + " " + reason
+		a.out.printf("%s %s\n", a.out.paint(dim, t.Time.Local().Format("15:04:05")), transitionLine(a.out, t))
+		return a.out.err
+	})
+	if err == nil {
+		err = context.Cause(ctx)
 	}
-	return verb(plain, e.Kind) + " " + reason
+	return err
 }
 
-// commandWidth keeps a start on one line of most terminals and of every log.
-const commandWidth = 100
+var transitionStyle = map[string]style{
+	fsq.EventStarted: cyan, fsq.EventDone: green, fsq.EventDead: red, fsq.EventRetry: yellow,
+	fsq.EventLost: red, fsq.EventCancelled: yellow, fsq.EventRequeued: yellow, fsq.EventSnoozed: yellow,
+}
 
-func haveEnded(n int) string {
-	if n == 1 {
-		return "the running job has"
+func transitionLine(o *output, t fsq.Transition) string {
+	s := o.paint(transitionStyle[t.Event], fmt.Sprintf("%-9s", t.Event)) + " " + clean(t.JobID)
+	if t.Attempt > 0 {
+		s += fmt.Sprintf("  attempt %d/%d", t.Attempt, t.MaxAttempts)
 	}
-	return fmt.Sprintf("the %d running jobs have", n)
+	if t.Event == fsq.EventStarted {
+		s += " by " + clean(t.Worker)
+	}
+	if t.DurationSeconds != nil && t.Attempt > 0 {
+		s += " after " + span(seconds(*t.DurationSeconds))
+	}
+	if t.Event == fsq.EventDead && t.Outcome != "" {
+		s += ", " + clean(t.Outcome)
+	}
+	if t.DueAt != nil && t.State != fsq.Processing && t.DueAt.After(t.Time) {
+		s += ", due " + relative(*t.DueAt, t.Time)
+	}
+	return s
 }

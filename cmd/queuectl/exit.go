@@ -18,6 +18,7 @@ const (
 	exitNotFound  = 3   // no such job, worker or spool
 	exitConflict  = 4   // a duplicate, or the wrong state
 	exitTemporary = 75  // may work later: EX_TEMPFAIL of sysexits
+	exitTimeout   = 124 // a --timeout is over, as timeout(1) has it
 	exitSignal    = 128 // plus the signal's number
 )
 

@@ -70,6 +70,17 @@ func stringFlag(fs *flag.FlagSet, p *string, name, arg, usage string) {
 	}}, name, usage)
 }
 
+// stringsFlag may be given again and again.
+func stringsFlag(fs *flag.FlagSet, p *[]string, name, arg, usage string) {
+	fs.Var(&value{arg: arg, set: func(s string) error {
+		if s == "" {
+			return fmt.Errorf("must not be empty")
+		}
+		*p = append(*p, s)
+		return nil
+	}}, name, usage)
+}
+
 func boolFlag(fs *flag.FlagSet, p *bool, name, usage string) {
 	fs.Var(&value{isBool: true, set: func(s string) (err error) {
 		if *p, err = strconv.ParseBool(s); err != nil {

@@ -10,8 +10,8 @@ import (
 )
 
 type listOptions struct {
-	states string
-	limit  int
+	selection
+	limit int
 }
 
 // listLimit fits a screen or two; more is asked for by who wants it.
@@ -21,9 +21,13 @@ func newList(a *app) *command {
 	var o listOptions
 	c := &command{
 		name:  "list",
+		args:  "[ID…]",
+		most:  anyNumber,
 		short: "List jobs",
 		long: `Running jobs come first, then waiting ones in the order in which they will run, then
-later ones by time, then dead and done ones, the newest first.`,
+later ones by time, then dead and done ones, the newest first.
+
+` + selectorHelp,
 		also: []string{"ls", "jobs"},
 		examples: []example{
 			{"What runs and waits", "queuectl list --state processing,pending"},
@@ -31,15 +35,15 @@ later ones by time, then dead and done ones, the newest first.`,
 			{"The ids of all dead jobs", "queuectl list --state dead --limit 0 --json | jq -r '.jobs[].id'"},
 		},
 		flags: newFlagSet(),
-		run:   func(ctx context.Context, _ []string) error { return a.list(ctx, o) },
+		run:   func(ctx context.Context, ids []string) error { return a.list(ctx, o, ids) },
 	}
-	stringFlag(c.flags, &o.states, "state", "STATES", "only jobs in these states, with commas between: pending, scheduled, retrying, held, processing, done, dead, cancelled; also queued, running, completed, failed (dead or retrying)")
+	o.add(c.flags, false)
 	intFlag(c.flags, &o.limit, "limit", listLimit, 0, "at most so many jobs; 0: all")
 	return c
 }
 
-func (a *app) list(ctx context.Context, o listOptions) error {
-	states, err := parseStates(o.states)
+func (a *app) list(ctx context.Context, o listOptions, ids []string) error {
+	sel, err := o.selector(ids)
 	if err != nil {
 		return err
 	}
@@ -49,7 +53,7 @@ func (a *app) list(ctx context.Context, o listOptions) error {
 	}
 	jobs, more := []fsq.JobInfo{}, false
 	if q != nil {
-		found, further, err := q.List(ctx, fsq.ListOptions{States: states, Limit: o.limit, Details: true})
+		found, further, err := q.List(ctx, fsq.ListOptions{Where: sel, Limit: o.limit, Details: true})
 		if err != nil {
 			return err
 		}

@@ -114,6 +114,7 @@ func waitFor(ts *testscript.TestScript, neg bool, args []string) {
 			var stdout bytes.Buffer
 			run(context.Background(), environment{
 				args: append([]string{spool}, args[2:]...), stdin: strings.NewReader(""), stdout: &stdout, stderr: io.Discard, now: time.Now,
+				listen: func(ctx context.Context) (context.Context, <-chan os.Signal) { return ctx, nil },
 			})
 			return stdout.Bytes()
 		}

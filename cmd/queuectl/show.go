@@ -146,7 +146,10 @@ var outcomeStyle = map[string]style{
 
 func (a *app) showAttempt(at fsq.Attempt, now time.Time) {
 	what := a.out.paint(outcomeStyle[at.Outcome], clean(at.Outcome))
-	if at.Error != "" {
+	switch {
+	case strings.HasPrefix(at.Error, at.Outcome+": "):
+		what = a.out.paint(outcomeStyle[at.Outcome], clean(at.Error))
+	case at.Error != "":
 		what += ": " + clean(at.Error)
 	}
 	a.out.printf("\n%s  %s\n", a.out.paint(bold, fmt.Sprintf("attempt %d", at.Number)), what)

@@ -86,6 +86,9 @@ func (a *app) printStatus(s fsq.Status) {
 		{"workers", alive(s.Workers), plain, workersRemark(s.Workers), true},
 	}
 	a.out.printf("%s\n", a.out.paint(bold, clean(s.Spool)))
+	if s.Paused != nil {
+		a.out.printf("  %s\n", a.out.paint(yellow, clean(pausedLine(s.Paused, a.now()))))
+	}
 	for _, r := range rows {
 		if r.count == 0 && !r.always {
 			continue
