@@ -30,6 +30,7 @@ type Event struct {
 	Kind        string        `json:"event"` // see the constants
 	Time        time.Time     `json:"time"`
 	Worker      string        `json:"worker"`
+	Queue       string        `json:"queue"`
 	JobID       string        `json:"job_id,omitempty"`
 	Command     string        `json:"command,omitempty"`
 	Attempt     int           `json:"attempt,omitempty"`
@@ -214,7 +215,7 @@ func (w *Worker) registerAgain(ctx context.Context) (*spool.Lease, error) {
 func (w *Worker) emit(e Event) {
 	e.Time = w.q.s.Now().UTC()
 	e.Seconds = e.Duration.Seconds()
-	e.Worker = w.ID()
+	e.Worker, e.Queue = w.ID(), w.q.Name()
 	w.events.Lock()
 	defer w.events.Unlock()
 	if w.opt.Events != nil {
