@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/fsnotify/fsnotify"
 )
 
 // A named queue is a spool of its own, SPOOL/queues/NAME. Only this file spells that.
@@ -213,4 +215,76 @@ func (s *Spool) Queues() (names []string, err error) {
 	}
 	slices.Sort(names)
 	return names, nil
+}
+
+// QueuesWatch tells that the spool's queues may have changed. It is a hint, and a nil one
+// never tells.
+type QueuesWatch struct {
+	w       *fsnotify.Watcher
+	changed chan struct{}
+	done    chan struct{}
+}
+
+// WatchQueues watches for queues that are made in the spool in dir. The error is no
+// reason to stop: looking now and then works too.
+func WatchQueues(dir string) (*QueuesWatch, error) {
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		return nil, fmt.Errorf("watch the queues of %s: %w", dir, err)
+	}
+	queues := filepath.Join(dir, queuesDir)
+	// The directory itself may come later, with the first queue.
+	err = w.Add(dir)
+	if addErr := w.Add(queues); err == nil && !errors.Is(addErr, fs.ErrNotExist) {
+		err = addErr
+	}
+	if err != nil {
+		_ = w.Close()
+		return nil, fmt.Errorf("watch the queues of %s: %w", dir, err)
+	}
+	x := &QueuesWatch{w: w, changed: make(chan struct{}, 1), done: make(chan struct{})}
+	go x.run(queues)
+	return x, nil
+}
+
+func (x *QueuesWatch) run(queues string) {
+	defer close(x.done)
+	for {
+		select {
+		case ev, ok := <-x.w.Events:
+			if !ok {
+				return
+			}
+			if ev.Name == queues && ev.Has(fsnotify.Create) {
+				_ = x.w.Add(queues) // else whoever looks now and then finds out
+			}
+			if !strings.HasPrefix(ev.Name, queues) || !ev.Has(fsnotify.Create) {
+				continue
+			}
+		case _, ok := <-x.w.Errors:
+			if !ok {
+				return
+			}
+		}
+		select {
+		case x.changed <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Changed receives when there may be a new queue. It may not be complete yet.
+func (x *QueuesWatch) Changed() <-chan struct{} {
+	if x == nil {
+		return nil
+	}
+	return x.changed
+}
+
+// Close ends the watch.
+func (x *QueuesWatch) Close() {
+	if x != nil {
+		_ = x.w.Close()
+		<-x.done
+	}
 }
