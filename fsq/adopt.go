@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/queuectl/queuectl/spool"
@@ -20,16 +21,57 @@ type adopter struct {
 	drops    *mailbox[string]
 	found    *mailbox[spool.Name]
 	failures map[string]int // tries in a row at which the file system refused a drop
+
+	quiet *mailbox[struct{}] // receives when no drop is left that may yet prove ready
+	mu    sync.Mutex
+	open  map[string]time.Time // those that may: when they were first looked at, zero if not yet
 }
 
 func newAdopter(w *Worker) *adopter {
-	return &adopter{w: w, drops: newMailbox[string](), found: newMailbox[spool.Name](), failures: map[string]int{}}
+	return &adopter{
+		w: w, drops: newMailbox[string](), found: newMailbox[spool.Name](), failures: map[string]int{},
+		quiet: newMailbox[struct{}](), open: map[string]time.Time{},
+	}
 }
 
 // offer names files that may be drops.
 func (a *adopter) offer(bases ...string) {
 	if len(bases) > 0 {
+		a.mu.Lock()
+		for _, base := range bases {
+			if _, known := a.open[base]; !known {
+				a.open[base] = time.Time{}
+			}
+		}
+		a.mu.Unlock()
 		a.drops.put(bases...)
+	}
+}
+
+// isQuiet reports whether each drop that was offered is a job now, or not ready to be one.
+func (a *adopter) isQuiet() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.open) == 0
+}
+
+// tried takes note of a look at a drop. One of which nobody can say whether it is being
+// written stays open until it must have been decided if nobody writes to it.
+func (a *adopter) tried(base string, got spool.Adopted, now time.Time) {
+	a.mu.Lock()
+	since, open := a.open[base]
+	if since.IsZero() {
+		since = now
+	}
+	if got.Unsure && open && now.Sub(since) < 2*got.Again {
+		a.open[base] = since
+	} else {
+		delete(a.open, base)
+	}
+	quiet := open && len(a.open) == 0
+	a.mu.Unlock()
+	if quiet {
+		a.quiet.put()
 	}
 }
 
@@ -77,6 +119,7 @@ func earlier(a, b time.Time) time.Time {
 // try adopts one file and returns when to try again; 0 for never.
 func (a *adopter) try(base string) time.Duration {
 	got, err := a.w.q.s.Adopt(base, a.w.q.adoption)
+	defer func() { a.tried(base, got, time.Now()) }()
 	if err != nil {
 		a.w.problem(err)
 		pause := min(time.Second<<a.failures[base], time.Minute)

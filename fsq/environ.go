@@ -71,7 +71,8 @@ func jobEnv(r *Run, dir string) map[string]string {
 	env[envJobID] = r.ID
 	env[envAttempt] = strconv.Itoa(r.Attempt)
 	env["QUEUECTL_MAX_RETRIES"] = strconv.Itoa(r.MaxRetries)
-	env["QUEUECTL_SPOOL"] = r.Spool
+	// Both, always: a job must not be told of the queues that its worker was started for.
+	env["QUEUECTL_SPOOL"], env["QUEUECTL_QUEUE"] = r.Spool, r.Queue
 	env[envWorker] = r.Worker
 	return env
 }

@@ -16,6 +16,9 @@ var (
 	ErrLost      = spool.ErrLost
 	ErrNotSpool  = spool.ErrNotSpool
 	ErrVersion   = spool.ErrVersion
+
+	ErrInvalidQueue = spool.ErrInvalidQueue
+	ErrQueueInUse   = spool.ErrQueueInUse
 )
 
 // Causes for which a Handler's context is cancelled (context.Cause).

@@ -28,7 +28,8 @@ type Run struct {
 	Attempt    int // from 1 on, over the job's whole life
 	MaxRetries int
 	Worker     string
-	Spool      string
+	Spool      string // the spool that the queue belongs to
+	Queue      string // its name; DefaultQueue for the spool itself
 
 	// Stdout and Stderr keep the attempt's output. They are opened for appending; what
 	// exceeds the output limit is cut from the middle. nil discards.

@@ -29,7 +29,10 @@ type incarnation struct {
 	promote  time.Time     // when scheduled jobs are next moved into pending/
 	retryAt  time.Time     // no claims before: the file system refuses them
 	refused  time.Duration
-	paused   *spool.Pause // no claims while it holds
+	paused   *spool.Pause  // no claims while it holds
+	looked   bool          // a scan was made since nothing has run in the pool
+	lookedAt uint64        // the count of the pool then
+	swept    chan struct{} // closed when dead workers were looked for once
 
 	freed   *mailbox[freed]
 	adopter *adopter
@@ -56,7 +59,7 @@ type freed struct {
 func newIncarnation(w *Worker, lease *spool.Lease) *incarnation {
 	in := &incarnation{
 		w: w, q: w.q, lease: lease,
-		freed: newMailbox[freed](), strays: newMailbox[spool.Name](), running: map[string]*slot{}, lost: make(chan struct{}),
+		freed: newMailbox[freed](), strays: newMailbox[spool.Name](), running: map[string]*slot{}, lost: make(chan struct{}), swept: make(chan struct{}),
 	}
 	in.ready.Order = w.q.s.EnqueuedAt
 	in.runs, in.stopRuns = context.WithCancelCause(context.Background())
@@ -95,7 +98,7 @@ func (in *incarnation) run(ctx context.Context) error {
 func (in *incarnation) loop(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	rescan, done, interrupt := true, ctx.Done(), in.w.stop
+	rescan, done, interrupt, swept := true, ctx.Done(), in.w.stop, in.swept
 	in.obeyRequests() // before the first claim: the queue may be paused
 	ticked := time.Now()
 	for {
@@ -108,8 +111,13 @@ func (in *incarnation) loop(ctx context.Context) error {
 			in.scan()
 			rescan = false
 		}
+		in.w.seat.round()
+		if in.w.seat.pool.over() {
+			in.drain()
+		}
 		if !in.draining {
 			in.fill()
+			in.lookForEnd()
 		}
 		if in.lease.Lost() {
 			return in.abandon()
@@ -136,7 +144,10 @@ func (in *incarnation) loop(ctx context.Context) error {
 			rescan = in.takeHints()
 		case <-in.freed.C:
 			in.takeFreed()
-		case <-in.w.resized:
+		case <-in.w.seat.wake:
+		case <-swept:
+			swept = nil
+		case <-in.adopter.quiet.C:
 		case <-in.adopter.found.C:
 			in.takeFound()
 		case <-in.strays.C:
@@ -178,6 +189,8 @@ func (in *incarnation) giveBack() {
 func (in *incarnation) drain() {
 	if !in.draining {
 		in.draining = true
+		in.w.seat.rest()
+		in.w.seat.pool.close()
 		in.w.emit(Event{Kind: EventDraining, Count: in.busy})
 	}
 }
@@ -185,6 +198,7 @@ func (in *incarnation) drain() {
 // abandon waits for the jobs that are not this worker's any more to be stopped.
 func (in *incarnation) abandon() error {
 	in.stopRuns(ErrLost)
+	in.w.seat.rest()
 	for in.busy > 0 {
 		<-in.freed.C
 		in.takeFreed()
@@ -229,6 +243,9 @@ func (in *incarnation) nextWake() time.Duration {
 	if wait := time.Until(in.retryAt); wait > 0 {
 		wake = min(wake, wait)
 	}
+	if every := in.w.opt.AliveEvery; every > 0 {
+		wake = min(wake, every)
+	}
 	return max(wake, time.Millisecond)
 }
 
@@ -268,22 +285,31 @@ func (in *incarnation) scan() {
 	}
 }
 
-// fill claims jobs as long as there are free slots.
+// fill claims jobs as long as there are free slots and it is this queue's turn.
 func (in *incarnation) fill() {
 	if time.Now().Before(in.retryAt) || in.suspect() || in.pausedNow() {
+		in.w.seat.rest()
 		return
 	}
-	for scanned := false; int64(in.busy) < in.w.slots.Load(); {
+	for scanned := false; ; {
 		now := in.q.s.Now()
-		n, ok := in.ready.Next(now)
-		if !ok {
+		if !in.ready.Due(now) {
 			// Once a call: what every scan finds and no claim gets must not keep the loop.
 			if scanned || !in.ready.NeedsScan(now) {
+				in.w.seat.rest()
 				return
 			}
 			in.scan()
 			scanned = true
 			continue
+		}
+		if !in.w.seat.ask() {
+			return
+		}
+		n, ok := in.ready.Next(now)
+		if !ok {
+			in.w.seat.giveBack()
+			return
 		}
 		if !in.claim(n) {
 			return
@@ -296,11 +322,15 @@ func (in *incarnation) claim(n spool.Name) bool {
 	c, err := in.lease.Claim(n)
 	switch {
 	case errors.Is(err, ErrLost):
+		in.w.seat.giveBack()
 		return !in.lease.Lost()
 	case errors.Is(err, spool.ErrUnclaimable):
+		in.w.seat.giveBack()
 		in.w.problem(err)
 		return true // the next scan finds it again; the others must not wait for it
 	case err != nil:
+		in.w.seat.giveBack()
+		in.w.seat.rest()
 		in.w.problem(err)
 		in.ready.Add(n, in.q.s.Now())
 		in.refused = min(max(2*in.refused, claimBackoff), claimBackoffMax)
@@ -308,7 +338,7 @@ func (in *incarnation) claim(n spool.Name) bool {
 		return false
 	}
 	in.refused, in.retryAt = 0, time.Time{}
-	in.start(c)
+	in.start(c, true)
 	return true
 }
 
@@ -319,13 +349,14 @@ const (
 	claimBackoffMax = 30 * time.Second
 )
 
-func (in *incarnation) start(c *spool.Claim) {
+// start runs a claim; asked says that its slot was asked for.
+func (in *incarnation) start(c *spool.Claim, asked bool) {
 	s := newSlot(in, c)
 	in.mu.Lock()
 	in.running[c.Name().String()] = s
 	in.mu.Unlock()
 	in.busy++
-	in.w.running.Add(1)
+	in.w.seat.start(asked)
 	in.active = time.Now()
 	go func() {
 		again := s.work()
@@ -349,11 +380,11 @@ func (in *incarnation) unsettled(n spool.Name) {
 func (in *incarnation) takeFreed() {
 	for _, f := range in.freed.take() {
 		in.busy--
-		in.w.running.Add(-1)
 		in.active = time.Now()
 		if f.again.ID != "" {
 			in.ready.Add(f.again, in.q.s.Now())
 		}
+		in.w.seat.done()
 	}
 }
 
@@ -370,7 +401,7 @@ func (in *incarnation) takeStrays() {
 			c.Abandon() // after an error the next audit finds it again
 			continue
 		}
-		in.start(c)
+		in.start(c, false)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 // records of its attempts.
 type JobInfo struct {
 	ID              string     `json:"id"`
+	Queue           string     `json:"queue"`
 	State           State      `json:"state"`
 	Outcome         string     `json:"outcome"` // of a job that is done or dead
 	Priority        int        `json:"priority"`
@@ -114,6 +115,7 @@ func (q *Queue) Get(ctx context.Context, id string) (JobInfo, error) {
 		return JobInfo{}, err
 	}
 	i := info(e, q.s.Now())
+	i.Queue = q.Name()
 	q.detail(&i, e)
 	i.Records = q.attempts(e)
 	if n := len(i.Records); n > 0 && e.State == spool.Done && i.Records[n-1].Number == e.Attempt {
@@ -136,7 +138,7 @@ func (q *Queue) findDrop(id string) (found JobInfo, ok bool) {
 
 // dropInfo is what can be said of a dropped file that no worker has adopted yet.
 func (q *Queue) dropInfo(base string) JobInfo {
-	i := JobInfo{ID: spool.Drop{Base: base}.Stem(), State: Pending, Dropped: true, MaxAttempts: q.cfg.MaxRetries + 1, File: spool.DropPath(base)}
+	i := JobInfo{ID: spool.Drop{Base: base}.Stem(), Queue: q.Name(), State: Pending, Dropped: true, MaxAttempts: q.cfg.MaxRetries + 1, File: spool.DropPath(base)}
 	e := spool.Entry{State: spool.Pending, Path: i.File}
 	data, err := q.s.Read(e)
 	if err != nil {

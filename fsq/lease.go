@@ -38,7 +38,7 @@ var errReleased = errors.New("released")
 func (q *Queue) Lease(log *slog.Logger) *Lease {
 	l := &Lease{offers: make(chan *Claim), ended: make(chan struct{}), claims: map[claimKey]chan Event{}}
 	l.w = q.NewWorker(WorkerOptions{Log: log, Handler: HandlerFunc(l.offer), Events: l.settled})
-	l.w.slots.Store(0)
+	l.w.resize(-1) // none until somebody asks
 	var ctx context.Context
 	ctx, l.stop = context.WithCancel(context.Background())
 	go func() {

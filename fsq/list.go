@@ -89,6 +89,9 @@ func (q *Queue) List(ctx context.Context, opt ListOptions) (jobs []JobInfo, more
 	if opt.Limit > 0 && len(jobs) > opt.Limit {
 		jobs, more = jobs[:opt.Limit], true
 	}
+	for i := range jobs {
+		jobs[i].Queue = q.Name()
+	}
 	if opt.Details {
 		byFile := make(map[string]spool.Entry, len(entries))
 		for _, e := range entries {

@@ -50,7 +50,7 @@ func Init(dir, group string) (*Queue, error) {
 	return &Queue{s: s, cfg: DefaultConfig()}, nil
 }
 
-// Dir is the spool's absolute path.
+// Dir is the absolute path of the queue's own spool.
 func (q *Queue) Dir() string { return q.s.Dir() }
 
 // Config is what the queue was opened with.

@@ -15,8 +15,11 @@ import (
 func (in *incarnation) sweep(ctx context.Context) {
 	census := in.q.s.NewCensus()
 	interval := in.w.sweepInterval()
-	for {
+	for first := true; ; first = false {
 		in.reapDead(ctx, census, interval)
+		if first {
+			close(in.swept)
+		}
 		// Spread out, so that the workers of a host do not all look at once.
 		pause := interval + time.Duration(rand.Int64N(int64(interval)/4+1))
 		select {

@@ -133,7 +133,7 @@ func (s *slot) attempt(job Job) ending {
 	job.ID = n.ID
 	r := &Run{
 		Job: job, ID: n.ID, Attempt: n.Attempt, MaxRetries: e.policy.Allowance - 1,
-		Worker: s.in.lease.Worker(), Spool: q.Dir(), KillGrace: q.cfg.KillGrace,
+		Worker: s.in.lease.Worker(), Spool: q.Root(), Queue: q.Name(), KillGrace: q.cfg.KillGrace,
 		Stdout: stdout.file(), Stderr: stderr.file(), lock: s.in.lease.Lock(), guard: s.in.w.guard,
 		started: func(pid int) { e.record.PID = pid }, signals: s.signals,
 	}

@@ -11,6 +11,7 @@ import (
 // be off by those that moved.
 type Status struct {
 	Spool            string       `json:"spool"`
+	Queue            string       `json:"queue"`
 	Pending          int          `json:"pending"`
 	Scheduled        int          `json:"scheduled"`
 	Retrying         int          `json:"retrying"`
@@ -29,7 +30,7 @@ type Status struct {
 
 // Status counts jobs, from names alone.
 func (q *Queue) Status(ctx context.Context) (Status, error) {
-	st := Status{Spool: q.Dir(), Workers: []WorkerInfo{}}
+	st := Status{Spool: q.Root(), Queue: q.Name(), Workers: []WorkerInfo{}}
 	now := q.s.Now()
 	var oldest, next time.Time
 	count := map[State]*int{

@@ -53,7 +53,7 @@ func TestStrayThatRunsIsNotRunAgain(t *testing.T) {
 		<-end
 		return nil
 	}))
-	in.start(c)
+	in.start(c, false)
 	<-begun
 	in.takeStrays()
 	if in.busy != 1 {
@@ -68,7 +68,7 @@ func TestStrayThatRunsIsNotRunAgain(t *testing.T) {
 
 func TestStrayThatIsDoneIsNotRunAgain(t *testing.T) {
 	in, c := strayed(t, HandlerFunc(func(context.Context, *Run) error { return nil }))
-	in.start(c)
+	in.start(c, false)
 	in.awaitFreed(t)
 	in.takeStrays()
 	if in.busy != 0 {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/queuectl/queuectl/spool"
@@ -23,6 +22,18 @@ type WorkerOptions struct {
 	// Events is told what the worker does, one event at a time. Of what a job became it
 	// is told when that is durable.
 	Events func(Event)
+
+	Drain   bool          // return when nothing is due any more
+	MaxJobs int           // return when so many jobs have been taken and have ended; 0: no limit
+	MaxTime time.Duration // take no job after this time and return when all have ended; 0: no limit
+
+	// Alive is told, at least every AliveEvery, that the worker's loop goes on: from the
+	// loop itself, so that one that hangs tells nothing.
+	Alive      func()
+	AliveEvery time.Duration
+	// Later gives a Pool the queues that it does not know yet. It is called now and then,
+	// and when a queue may have been made.
+	Later func(known func(name string) bool) ([]Share, error)
 }
 
 // Event is something that a worker did.
@@ -30,6 +41,7 @@ type Event struct {
 	Kind        string        `json:"event"` // see the constants
 	Time        time.Time     `json:"time"`
 	Worker      string        `json:"worker"`
+	Queue       string        `json:"queue"`
 	JobID       string        `json:"job_id,omitempty"`
 	Command     string        `json:"command,omitempty"`
 	Attempt     int           `json:"attempt,omitempty"`
@@ -66,19 +78,15 @@ const (
 
 // Worker works a queue's jobs.
 type Worker struct {
-	q       *Queue
-	opt     WorkerOptions
-	log     *slog.Logger
-	guard   *guard
-	slots   atomic.Int64  // jobs at a time
-	resized chan struct{} // receives when slots has changed
-	shrunk  chan struct{} // receives when it has become smaller
-	running atomic.Int64  // jobs that are claimed now
-	stop    chan struct{} // closed by Interrupt
-	stopped sync.Once
+	q      *Queue
+	opt    WorkerOptions
+	log    *slog.Logger
+	guard  *guard
+	seat   *seat         // in the pool whose slots it uses
+	shrunk chan struct{} // receives when there are fewer of them
+	stop   chan struct{} // closed by Interrupt
 
-	events sync.Mutex           // one event at a time
-	told   map[string]time.Time // problems, by text; guarded by events
+	told map[string]time.Time // problems, by text; guarded by the pool's events
 
 	mu sync.Mutex
 	id string // of the present incarnation
@@ -86,40 +94,32 @@ type Worker struct {
 
 // NewWorker makes a worker. Run starts it.
 func (q *Queue) NewWorker(opt WorkerOptions) *Worker {
-	if opt.Slots < 1 {
-		opt.Slots = 1
-	}
+	return NewPool([]Share{{Queue: q}}, opt).seats[0].worker
+}
+
+func newWorker(q *Queue, opt WorkerOptions, s *seat) *Worker {
 	if opt.Handler == nil {
 		opt.Handler = CommandHandler{}
 	}
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	w := &Worker{
-		q: q, opt: opt, log: opt.Log, stop: make(chan struct{}),
-		resized: make(chan struct{}, 1), shrunk: make(chan struct{}, 1),
-	}
-	w.slots.Store(int64(opt.Slots))
-	return w
+	return &Worker{q: q, opt: opt, log: opt.Log, seat: s, stop: s.pool.stop, shrunk: make(chan struct{}, 1)}
 }
 
 // resize changes how many jobs the worker takes at a time.
-func (w *Worker) resize(by int64) {
-	w.slots.Add(by)
-	signals := []chan struct{}{w.resized}
+func (w *Worker) resize(by int) {
+	w.seat.pool.resize(by)
 	if by <= 0 {
-		signals = append(signals, w.shrunk)
-	}
-	for _, c := range signals {
 		select {
-		case c <- struct{}{}:
+		case w.shrunk <- struct{}{}:
 		default:
 		}
 	}
 }
 
 // excess reports whether more jobs are claimed than are asked for.
-func (w *Worker) excess() bool { return w.running.Load() > w.slots.Load() }
+func (w *Worker) excess() bool { return w.seat.pool.excess() }
 
 // Work runs a worker until ctx is cancelled; see Worker.Run.
 func (q *Queue) Work(ctx context.Context, opt WorkerOptions) error {
@@ -135,28 +135,27 @@ func (w *Worker) ID() string {
 }
 
 // Interrupt makes Run give the running jobs back and return.
-func (w *Worker) Interrupt() { w.stopped.Do(func() { close(w.stop) }) }
+func (w *Worker) Interrupt() { w.seat.pool.Interrupt() }
 
 // errLeaseLost ends an incarnation: others have taken the worker for dead.
 var errLeaseLost = errors.New("taken for dead by another worker")
 
-// Run works jobs until ctx is cancelled, or somebody asks the worker to stop, and
+// Run works jobs until ctx is cancelled, or somebody asks the worker to stop, or the
+// options say that it is done, and
 // then finishes the running ones: it returns nil when all are settled. After
 // Interrupt it gives them back instead. A worker that was suspended for longer than
 // its lease finds that others have its jobs; it stops working on them and goes on
 // under a new name.
-func (w *Worker) Run(ctx context.Context) error {
+func (w *Worker) Run(ctx context.Context) error { return w.seat.pool.Run(ctx) }
+
+// live is a worker's life from its first registration to the end of its last one.
+func (w *Worker) live(ctx context.Context) error {
 	removed, err := w.q.s.Recover()
 	if err != nil {
 		return err
 	}
 	if len(removed) > 0 {
 		w.log.Warn("jobs had two names after a power cut", "count", len(removed))
-	}
-	if w.guard, err = startGuard(); err != nil {
-		w.log.Warn("if this worker is killed, processes that its jobs have started may outlive it", "error", err)
-	} else {
-		defer w.guard.close()
 	}
 	lease, err := w.q.s.Register(w.opt.Slots, Version, w.q.cfg.Lease)
 	for err == nil {
@@ -169,7 +168,7 @@ func (w *Worker) Run(ctx context.Context) error {
 			return err
 		}
 		w.problem(fmt.Errorf("worker %s: %w", lease.Worker(), err))
-		if in.draining || w.asked(lease.Worker()) {
+		if w.seat.pool.over() || w.asked(lease.Worker()) {
 			return nil
 		}
 		lease, err = w.registerAgain(ctx)
@@ -201,8 +200,11 @@ func (w *Worker) registerAgain(ctx context.Context) (*spool.Lease, error) {
 			return lease, nil
 		}
 		w.problem(err)
+		w.seat.round()
 		select {
 		case <-ctx.Done():
+			return nil, err
+		case <-w.seat.pool.ended:
 			return nil, err
 		case <-w.stop:
 			return nil, err
@@ -214,9 +216,9 @@ func (w *Worker) registerAgain(ctx context.Context) (*spool.Lease, error) {
 func (w *Worker) emit(e Event) {
 	e.Time = w.q.s.Now().UTC()
 	e.Seconds = e.Duration.Seconds()
-	e.Worker = w.ID()
-	w.events.Lock()
-	defer w.events.Unlock()
+	e.Worker, e.Queue = w.ID(), w.q.Name()
+	w.seat.pool.events.Lock()
+	defer w.seat.pool.events.Unlock()
 	if w.opt.Events != nil {
 		w.opt.Events(e)
 	}
@@ -226,7 +228,8 @@ func (w *Worker) emit(e Event) {
 // because what goes wrong in a loop goes wrong often.
 func (w *Worker) problem(err error) {
 	text, now := err.Error(), time.Now()
-	w.events.Lock()
+	events := &w.seat.pool.events
+	events.Lock()
 	at, known := w.told[text]
 	again := !known || now.Sub(at) >= problemPause
 	if again {
@@ -235,7 +238,7 @@ func (w *Worker) problem(err error) {
 		}
 		w.told[text] = now
 	}
-	w.events.Unlock()
+	events.Unlock()
 	if again {
 		w.log.Error("problem", "error", err)
 		w.emit(Event{Kind: EventProblem, Error: text})
@@ -259,6 +262,13 @@ func (m *mailbox[T]) put(v ...T) {
 	case m.C <- struct{}{}:
 	default:
 	}
+}
+
+// any reports whether there is something to take.
+func (m *mailbox[T]) any() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.list) > 0
 }
 
 func (m *mailbox[T]) take() []T {

@@ -12,6 +12,7 @@ import (
 // WorkerInfo is a registered worker as others see it.
 type WorkerInfo struct {
 	ID                  string    `json:"id"`
+	Queue               string    `json:"queue"`
 	Host                string    `json:"host"`
 	PID                 int       `json:"pid"`
 	State               string    `json:"state"` // alive, stopping, lost
@@ -57,7 +58,7 @@ func (q *Queue) workerInfo(v spool.Verdict) (WorkerInfo, error) {
 	age := max(q.s.Now().Sub(v.Heartbeat), 0)
 	lease := time.Duration(v.LeaseMS) * time.Millisecond
 	w := WorkerInfo{
-		ID: v.Worker, Host: v.Host, PID: v.PID, State: WorkerAlive, Slots: v.Slots, Jobs: []string{},
+		ID: v.Worker, Queue: q.Name(), Host: v.Host, PID: v.PID, State: WorkerAlive, Slots: v.Slots, Jobs: []string{},
 		StartedAt: v.StartedAt, HeartbeatAt: v.Heartbeat.UTC(), HeartbeatAgeSeconds: age.Seconds(), Version: v.Version,
 	}
 	claims, err := q.s.ClaimsOf(v.Worker)

@@ -65,7 +65,7 @@ type checker struct {
 func (c *checker) add(b Breach) { c.report.Breaches = append(c.report.Breaches, b) }
 
 func (c *checker) topLevel() error {
-	known := map[string]bool{formatFile: true, configFile: true, lockFile: true, "lost+found": true, "queues": true}
+	known := map[string]bool{formatFile: true, configFile: true, lockFile: true, "lost+found": true, queuesDir: c.s.queue == DefaultQueue}
 	for _, d := range append([]string{"."}, skeleton...) {
 		known[d] = true
 		in, err := c.s.ops.look(c.s.abs(path.Dir(d)), path.Base(d))

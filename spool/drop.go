@@ -70,6 +70,7 @@ type Adopted struct {
 	Rejected string        // the reason
 	Again    time.Duration // look again after this time: somebody is writing it, or it is gone on (0)
 	Done     bool
+	Unsure   bool // nobody can say whether it is being written: if it is the same then, it is not
 }
 
 // drops remembers since when a drop has looked the same, for file systems where
@@ -151,7 +152,7 @@ func (s *Spool) adopt(base string, decide func(Drop) Adoption) (Adopted, error) 
 	data, in, err := readAll(f, s.format.MaxJobBytes)
 	still := s.drops.still(base, in, s.ops.now())
 	if !sure && still < quietFor(s.network) {
-		return Adopted{Again: quietFor(s.network)}, nil
+		return Adopted{Again: quietFor(s.network), Unsure: true}, nil
 	}
 	switch {
 	case errors.Is(err, ErrNotRegular):

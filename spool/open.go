@@ -40,6 +40,8 @@ type format struct {
 // Spool is an open spool. Its methods are safe for concurrent use.
 type Spool struct {
 	dir     string // absolute
+	root    string // of the spool that this is a queue of; dir if it is none
+	queue   string // the name of the queue that it is
 	ops     ops
 	format  format
 	gid     uint32 // of the directory, for a group's spool
@@ -64,6 +66,7 @@ func open(dir string, o ops) (*Spool, error) {
 	}
 	s := &Spool{dir: dir, ops: o, host: thisHost()}
 	s.network = isNetwork(dir)
+	s.root, s.queue = queueOf(dir, o)
 	s.writer = s.host.newWID()
 	if err := s.readFormat(); err != nil {
 		return nil, fmt.Errorf("open spool %s: %w", dir, err)
@@ -183,7 +186,7 @@ func (s *Spool) make(group string) error {
 // onlyOurs refuses to make a spool among other people's files. The format is ours
 // too: another process may have made the spool since it was looked for.
 func (s *Spool) onlyOurs() error {
-	ours := map[string]bool{lockFile: true, formatFile: true}
+	ours := map[string]bool{lockFile: true, formatFile: true, queuesDir: true}
 	for _, d := range skeleton {
 		ours[d] = true
 	}

@@ -123,16 +123,31 @@ func (r *Ready) Reset() {
 	*r = Ready{Order: r.Order, limit: r.limit}
 }
 
-// Next takes the job out whose turn it is at now. ok is false if none is due that
-// it knows of; then NeedsScan tells whether there may be more.
-func (r *Ready) Next(now time.Time) (n Name, ok bool) {
+// Due reports whether Next would have a job.
+func (r *Ready) Due(now time.Time) bool {
 	r.init()
+	r.ripen(now)
+	if len(r.front) > 0 && (len(r.due.names) == 0 || tieOrder(r.front[0], r.due.names[0]) <= 0) {
+		return !r.better()
+	}
+	return len(r.due.names) > 0
+}
+
+// ripen moves what has become due.
+func (r *Ready) ripen(now time.Time) {
 	for len(r.later.names) > 0 && !r.later.names[0].Due.After(now) {
 		n := heap.Pop(&r.later).(Name)
 		key := n.String()
 		delete(r.member, key)
 		r.push(&r.due, n, key)
 	}
+}
+
+// Next takes the job out whose turn it is at now. ok is false if none is due that
+// it knows of; then NeedsScan tells whether there may be more.
+func (r *Ready) Next(now time.Time) (n Name, ok bool) {
+	r.init()
+	r.ripen(now)
 	if len(r.front) > 0 && (len(r.due.names) == 0 || tieOrder(r.front[0], r.due.names[0]) <= 0) {
 		if r.better() {
 			return Name{}, false

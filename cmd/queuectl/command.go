@@ -29,6 +29,8 @@ type command struct {
 	run      func(ctx context.Context, args []string) error // nil for a group
 	sub      []*command
 
+	// queues is what --queue may select.
+	queues queueUse
 	// signals: it does something about SIGINT and SIGTERM.
 	signals bool
 	// ignoreConfig is for what mends a broken config.json or needs no spool.

@@ -11,13 +11,15 @@ import (
 	"os/exec"
 	"strconv"
 	"syscall"
+
+	"github.com/queuectl/queuectl/fsq"
 )
 
 // detach starts this program again in a session of its own and waits until the
 // worker in it is ready or has failed. What it has to say goes to a log file.
-func (a *app) detach(ctx context.Context) error {
+func (a *app) detach(ctx context.Context, o startOptions) error {
 	// Opened here as well, so that the common mistakes need no log file.
-	q, err := a.open()
+	q, err := a.openQueue(a.firstQueue())
 	if err != nil {
 		return err
 	}
@@ -35,7 +37,7 @@ func (a *app) detach(ctx context.Context) error {
 		return fmt.Errorf("making a pipe to the worker: %w", err)
 	}
 	defer r.Close()
-	child := exec.Command(self, a.detachedArgs()...)
+	child := exec.Command(self, a.detachedArgs(o)...)
 	child.Stdout, child.Stderr = log, log
 	child.ExtraFiles = []*os.File{w} // becomes descriptor 3
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -68,8 +70,17 @@ func (a *app) detach(ctx context.Context) error {
 }
 
 // detachedArgs is the command line of the worker in the background.
-func (a *app) detachedArgs() []string {
-	args := []string{"worker", "start", "--spool=" + a.spool, "--color=never", "--json=" + strconv.FormatBool(a.json), "--" + readyFlag + "=3"}
+func (a *app) detachedArgs(o startOptions) []string {
+	args := []string{"worker", "start", "--spool=" + a.spool, "--color=never", "--json=" + strconv.FormatBool(a.json), "--" + readyFlag + "=3", "--drain=" + strconv.FormatBool(o.drain)}
+	if a.queue != "" {
+		args = append(args, "--queue="+a.queue)
+	}
+	if o.maxJobs > 0 {
+		args = append(args, "--max-jobs="+strconv.Itoa(o.maxJobs))
+	}
+	if o.maxTime != nil {
+		args = append(args, "--max-time="+fsq.FormatDuration(*o.maxTime))
+	}
 	return append(args, a.settings.args...)
 }
 

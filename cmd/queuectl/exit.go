@@ -83,6 +83,7 @@ func exitCode(err error) int {
 		key      *fsq.UnknownKeyError
 		state    *fsq.UnknownStateError
 		missing  *noSpool
+		unnamed  *noQueue
 		said     *reported
 		signal   *signalled
 		out      *outputError
@@ -106,11 +107,11 @@ func exitCode(err error) int {
 		return exitSignal + int(syscall.SIGPIPE)
 	case errors.As(err, &out):
 		return exitFailed
-	case errors.As(err, &usage), errors.As(err, &field), errors.As(err, &key), errors.As(err, &state):
+	case errors.As(err, &usage), errors.As(err, &field), errors.As(err, &key), errors.As(err, &state), causedBy(fsq.ErrInvalidQueue):
 		return exitUsage
-	case causedBy(fsq.ErrNotFound, fsq.ErrNotSpool), errors.As(err, &missing):
+	case causedBy(fsq.ErrNotFound, fsq.ErrNotSpool), errors.As(err, &missing), errors.As(err, &unnamed):
 		return exitNotFound
-	case causedBy(fsq.ErrDuplicate, fsq.ErrState):
+	case causedBy(fsq.ErrDuplicate, fsq.ErrState, fsq.ErrQueueInUse):
 		return exitConflict
 	case causedBy(fsq.ErrUncertain):
 		// Not temporary: who tries again gets a second job.
@@ -139,6 +140,7 @@ func hintFor(err error) string {
 		usage   *usageError
 		with    *hinted
 		missing *noSpool
+		unnamed *noQueue
 	)
 	switch {
 	case errors.As(err, &with):
@@ -147,6 +149,8 @@ func hintFor(err error) string {
 		return usage.hint
 	case errors.As(err, &missing):
 		return "queuectl enqueue makes it on first use; --spool or QUEUECTL_SPOOL names another"
+	case errors.As(err, &unnamed):
+		return fmt.Sprintf("queuectl queue create %s makes it, and so does queuectl enqueue --queue %s; queuectl queue list lists the queues", unnamed.name, unnamed.name)
 	case errors.Is(err, fsq.ErrNotSpool):
 		return "--spool names the spool's own directory; an empty or new one becomes a spool"
 	case errors.Is(err, fsq.ErrVersion):

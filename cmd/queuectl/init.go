@@ -22,7 +22,7 @@ is there already is left as it is. Prints the directory.`,
 		flags:        newFlagSet(),
 		ignoreConfig: true,
 		run: func(_ context.Context, _ []string) error {
-			q, err := fsq.Init(a.spool, group)
+			q, err := fsq.InitQueue(a.spool, a.queueName(), group)
 			if err != nil {
 				return err
 			}

@@ -3,6 +3,7 @@ package main
 import (
 	"flag"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/queuectl/queuectl/fsq"
@@ -32,6 +33,14 @@ func (l line) argv() []string {
 	argv = append(argv, l.local...)
 	argv = append(argv, "--")
 	return append(argv, l.args...)
+}
+
+// gives reports whether a flag of queuectl itself was given.
+func (l line) gives(name string) bool {
+	return slices.ContainsFunc(l.global, func(text string) bool {
+		f, _, _ := splitFlag(text)
+		return f.name == name
+	})
 }
 
 // given is a flag as it was found, before it is known whose it is.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -25,6 +24,9 @@ type app struct {
 	second   <-chan os.Signal // the second SIGINT or SIGTERM; the first one cancels the context
 
 	spool    string
+	queue    string        // as given
+	chosen   []queueChoice // what it selects
+	cmd      *command      // that runs
 	json     bool
 	color    string
 	settings *settings
@@ -77,16 +79,15 @@ func (a *app) dispatch(ctx context.Context, root *command, args []string) error 
 	if a.spool, err = filepath.Abs(a.spool); err != nil {
 		return fmt.Errorf("finding the spool: %w", err)
 	}
-	config := fsq.ConfigPath(a.spool)
-	if l.cmd.ignoreConfig {
-		config = ""
+	a.cmd = l.cmd
+	if err := a.chooseQueues(l.cmd.queues, l.gives("queue")); err != nil {
+		return err
 	}
-	err = a.settings.parse(l.settings, config)
-	if broken := (*configError)(nil); l.cmd.withoutConfig && errors.As(err, &broken) {
-		a.settings = newSettings()
-		err = a.settings.parse(l.settings, "")
+	name := fsq.DefaultQueue
+	if !a.manyQueues() {
+		name = a.queueName()
 	}
-	if err != nil {
+	if a.settings, err = a.loadSettings(name, l.settings); err != nil {
 		return err
 	}
 	if l.cmd.signals {
@@ -135,6 +136,7 @@ Without a command queuectl shows the status.`,
 		run: func(ctx context.Context, _ []string) error { return a.overview(ctx) },
 	}
 	stringFlag(root.flags, &a.spool, "spool", "DIR", "the spool (default /var/spool/queuectl for root, else $XDG_STATE_HOME/queuectl or ~/.local/state/queuectl)")
+	stringFlag(root.flags, &a.queue, "queue", "NAME", "the queue of the spool (default \"default\", which is the spool itself); where several can be shown, NAME,NAME… or * for all")
 	boolFlag(root.flags, &a.json, "json", "print JSON on stdout")
 	choiceFlag(root.flags, &a.color, "color", "auto", []string{"auto", "always", "never"}, "when to use colours")
 	return root.link("")
@@ -159,17 +161,12 @@ func defaultSpool(uid int, getenv func(string) string) (string, error) {
 	}
 }
 
-// open opens the spool and makes it if it is not there.
-func (a *app) open() (*fsq.Queue, error) { return fsq.Open(a.spool, a.settings.cfg) }
+// open opens the selected queue and makes it if it is not there.
+func (a *app) open() (*fsq.Queue, error) { return a.openQueue(a.queueName()) }
 
-// existing opens the spool if it is there; else the error is a noSpool.
-func (a *app) existing() (*fsq.Queue, error) {
-	q, err := fsq.OpenExisting(a.spool, a.settings.cfg)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &noSpool{a.spool}
-	}
-	return q, err
-}
+// existing opens the selected queue if it is there; else the error is a noSpool or a
+// noQueue.
+func (a *app) existing() (*fsq.Queue, error) { return a.existingQueue(a.queueName()) }
 
 // orEmpty opens the spool for a command to which no spool is an empty one: the
 // queue is nil then, and a hint says why.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -25,9 +26,9 @@ type settings struct {
 	cfg   fsq.Config
 	count int
 
-	args     []string        // as given, for whom the flags are handed on to
-	explicit map[string]bool // given as a flag
-	inFile   map[string]bool // set in config.json
+	args     []string          // as given, for whom the flags are handed on to
+	explicit map[string]bool   // given as a flag
+	inFile   map[string]string // which config.json sets it: "queue" or "spool"
 }
 
 func newSettings() *settings {
@@ -35,7 +36,7 @@ func newSettings() *settings {
 		flags:    newFlagSet(),
 		cfg:      fsq.DefaultConfig(),
 		explicit: make(map[string]bool),
-		inFile:   make(map[string]bool),
+		inFile:   make(map[string]string),
 	}
 	for _, def := range fsq.Settings() {
 		s.flags.Var(&value{
@@ -69,18 +70,41 @@ func (s *settings) set(key, v string) error {
 	return err
 }
 
-// parse reads args, then the environment, then the spool's config.json if
-// configPath is not empty; the first one that knows a setting decides.
-func (s *settings) parse(args []string, configPath string) error {
+// configFile is a config.json and what the settings in it are called.
+type configFile struct{ path, origin string }
+
+// parse reads args, then the environment, then the files that are there; the first one
+// that knows a setting decides.
+func (s *settings) parse(args []string, files ...configFile) error {
 	s.args = args
 	for _, a := range args {
 		if f, _, ok := splitFlag(a); ok {
 			s.explicit[f.name] = true
 		}
 	}
+	files = slices.DeleteFunc(slices.Clone(files), func(f configFile) bool { return !exists(f.path) })
 	options := []ff.Option{ff.WithEnvVarPrefix(envPrefix)}
-	if configPath != "" && exists(configPath) {
-		options = append(options, ff.WithConfigFile(configPath), ff.WithConfigFileParser(s.parseFile))
+	reading := ""
+	if len(files) > 0 {
+		reading = files[0].path
+		parser := func(r io.Reader, set func(name, value string) error) error {
+			for i, f := range files {
+				reading = f.path
+				if i > 0 {
+					opened, err := os.Open(f.path)
+					if err != nil {
+						return err
+					}
+					defer opened.Close()
+					r = opened
+				}
+				if err := s.parseFile(r, f.origin, set); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		options = append(options, ff.WithConfigFile(reading), ff.WithConfigFileParser(parser))
 	}
 	err := ff.Parse(s.flags, args, options...)
 	if err == nil {
@@ -89,12 +113,12 @@ func (s *settings) parse(args []string, configPath string) error {
 	if name, why := refusal(s.flags); why != nil {
 		return s.refused(name, why)
 	}
-	return badConfig(configPath, err)
+	return badConfig(reading, err)
 }
 
-// parseFile is ff's parser of config.json. It is stricter than ff's own: only
-// settings may be in the file, each once and of its type.
-func (s *settings) parseFile(r io.Reader, set func(name, value string) error) error {
+// parseFile takes from a config.json what none before it has set. It is stricter than
+// ff's own parsers: only settings may be in the file, each once and of its type.
+func (s *settings) parseFile(r io.Reader, origin string, set func(name, value string) error) error {
 	data, err := io.ReadAll(r)
 	if err != nil {
 		return err
@@ -104,7 +128,10 @@ func (s *settings) parseFile(r io.Reader, set func(name, value string) error) er
 		return err
 	}
 	for _, key := range sortedKeys(values) {
-		s.inFile[key] = true
+		if s.inFile[key] != "" {
+			continue
+		}
+		s.inFile[key] = origin
 		if err := set(key, values[key]); err != nil {
 			return err
 		}
@@ -155,8 +182,8 @@ func (s *settings) origin(key string) string {
 		return "flag"
 	case os.Getenv(envName(key)) != "":
 		return "env"
-	case s.inFile[key]:
-		return "spool"
+	case s.inFile[key] != "":
+		return s.inFile[key]
 	}
 	return "default"
 }

@@ -125,7 +125,7 @@ func TestExamples(t *testing.T) {
 					err = root.ffcli().Parse(l.argv())
 				}
 				if err == nil {
-					err = b.settings.parse(l.settings, "")
+					err = b.settings.parse(l.settings)
 				}
 				for _, arg := range l.args {
 					if err == nil && l.cmd.name == "enqueue" && arg != "-" {

@@ -16,6 +16,7 @@ func newVersion(a *app) *command {
 			{"The version and what it was built with", "queuectl version"},
 			{"The same for a program", "queuectl version --json"},
 		},
+		queues:       sharedOut, // whatever QUEUECTL_QUEUE says
 		ignoreConfig: true,
 		run:          func(context.Context, []string) error { return a.version() },
 	}

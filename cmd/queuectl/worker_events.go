@@ -12,6 +12,7 @@ import (
 type eventView struct {
 	*app
 	stream output // stdout, with an error of its own: nobody reading is no failure of the worker
+	many   bool   // of several queues
 }
 
 func (v *eventView) event(e fsq.Event) {
@@ -19,7 +20,11 @@ func (v *eventView) event(e fsq.Event) {
 		_ = v.stream.jsonLine(e)
 		return
 	}
-	v.err.printf("%s %s\n", v.err.paint(dim, e.Time.Local().Format(time.TimeOnly)), v.line(e))
+	line := v.line(e)
+	if v.many {
+		line = v.err.paint(dim, clean(e.Queue)+":") + " " + line
+	}
+	v.err.printf("%s %s\n", v.err.paint(dim, e.Time.Local().Format(time.TimeOnly)), line)
 }
 
 func (v *eventView) line(e fsq.Event) string {
@@ -36,7 +41,7 @@ func (v *eventView) line(e fsq.Event) string {
 	switch e.Kind {
 	case fsq.EventReady:
 		return fmt.Sprintf("worker %s takes jobs from %s, %s at a time; Ctrl-C ends it",
-			clean(e.Worker), clean(v.spool), plural(e.Count, "job"))
+			clean(e.Worker), clean(fsq.QueueDir(v.spool, e.Queue)), plural(e.Count, "job"))
 	case fsq.EventStarted:
 		return fmt.Sprintf("%s %s: %s", verb(cyan, "start"), attempt, shorten(clean(e.Command), commandWidth))
 	case fsq.EventDone:

@@ -1,0 +1,74 @@
+package fsq
+
+import (
+	"errors"
+	"io/fs"
+
+	"github.com/queuectl/queuectl/spool"
+)
+
+// DefaultQueue is the name of the queue that a spool itself is.
+const DefaultQueue = spool.DefaultQueue
+
+// ValidateQueue refuses what cannot be the name of a queue: [a-z0-9][a-z0-9._-]{0,62}.
+// The error wraps ErrInvalidQueue.
+func ValidateQueue(name string) error { return spool.ValidateQueue(name) }
+
+// QueueDir is the directory of a queue of the spool in dir. The name must be valid.
+func QueueDir(dir, name string) string { return spool.QueueDir(dir, name) }
+
+// QueueOf tells which queue of which spool the directory dir is: dir itself and
+// DefaultQueue if it is no named queue.
+func QueueOf(dir string) (root, name string) { return spool.QueueOf(dir) }
+
+// QueueNames lists the queues of the spool in dir: DefaultQueue, then the named ones in
+// order. The error wraps fs.ErrNotExist if there is no spool.
+func QueueNames(dir string) ([]string, error) {
+	names, err := spool.Queues(dir)
+	if err != nil {
+		return nil, err
+	}
+	return append([]string{DefaultQueue}, names...), nil
+}
+
+// OpenQueue opens a queue of the spool in dir and makes both if they are not there: the
+// spool for its owner alone, the queue for those whom the spool is for. The error wraps
+// ErrInvalidQueue if no queue can have that name.
+func OpenQueue(dir, name string, cfg Config) (*Queue, error) {
+	s, err := spool.OpenQueue(dir, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		s, err = spool.InitQueue(dir, name, "")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Queue{s: s, cfg: cfg}, nil
+}
+
+// OpenExistingQueue opens a queue of the spool in dir; the error wraps fs.ErrNotExist if
+// there is no such queue.
+func OpenExistingQueue(dir, name string, cfg Config) (*Queue, error) {
+	s, err := spool.OpenQueue(dir, name)
+	if err != nil {
+		return nil, err
+	}
+	return &Queue{s: s, cfg: cfg}, nil
+}
+
+// InitQueue makes a queue of the spool in dir for a group (a name or a number), or for
+// those whom the spool is for if group is "", and opens it. One that is there already is
+// opened.
+func InitQueue(dir, name, group string) (*Queue, error) {
+	s, err := spool.InitQueue(dir, name, group)
+	if err != nil {
+		return nil, err
+	}
+	return &Queue{s: s, cfg: DefaultConfig()}, nil
+}
+
+// Name is the queue's name: DefaultQueue if it is the spool itself.
+func (q *Queue) Name() string { return q.s.Queue() }
+
+// Root is the absolute path of the spool that the queue belongs to: Dir for
+// DefaultQueue.
+func (q *Queue) Root() string { return q.s.Root() }
