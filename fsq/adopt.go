@@ -172,6 +172,9 @@ func (q *Queue) dropID(stem string) string {
 // that it is the beginning of one. No proper prefix of a JSON object is a JSON
 // object, so whoever writes from front to back is done when it is whole.
 func wholeObject(data []byte) (whole, incomplete bool, err error) {
+	if bytes.HasPrefix(data, []byte("\xef\xbb\xbf")) {
+		return false, false, errors.New("not a JSON object: it begins with a byte order mark")
+	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	var doc json.RawMessage
 	if err := dec.Decode(&doc); err != nil {

@@ -43,7 +43,7 @@ type CommandHandler struct{}
 //
 // When ctx is done first, the whole process group gets SIGTERM, and SIGKILL
 // after r.KillGrace, or SIGKILL at once if the cause is ErrLost. Handle then
-// returns when the group is gone, with an error that wraps both the cause and
+// returns when the group is gone, and on Linux what has left it, with an error that wraps both the cause and
 // the command's *ExitError (of code 0 if it chose to exit so).
 func (CommandHandler) Handle(ctx context.Context, r *Run) error {
 	if err := context.Cause(ctx); err != nil {
@@ -92,6 +92,11 @@ func (CommandHandler) Handle(ctx context.Context, r *Run) error {
 	}
 	r.guard.remove(p.pid)
 	end := p.reap()
+	// What has left the group would run on beside the job's next attempt, or after its
+	// cancellation.
+	if err := killOrphans(r.Worker, map[string]int{r.ID: r.Attempt}); err != nil {
+		return fmt.Errorf("%w: %w", cause, err)
+	}
 	if end == nil {
 		end = &ExitError{}
 	}

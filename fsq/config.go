@@ -62,7 +62,7 @@ type setting struct {
 }
 
 var settings = []setting{
-	wholeSetting("max-retries", "retries of a job that does not say, after its first attempt", 0, MaxMaxRetries,
+	wholeSetting("max-retries", "retries of a job that does not say, after its first attempt; fixed when it is queued", 0, MaxMaxRetries,
 		func(c *Config) *int { return &c.MaxRetries }),
 	numberSetting("backoff-base", "a retry waits this to the power of the failures so far, in seconds",
 		math.SmallestNonzeroFloat64, math.MaxFloat64, wantBackoffBase,
@@ -75,7 +75,7 @@ var settings = []setting{
 		func(c *Config) *time.Duration { return &c.Timeout }),
 	durationSetting("kill-grace", "time from SIGTERM to SIGKILL", 0,
 		func(c *Config) *time.Duration { return &c.KillGrace }),
-	sizeSetting("output-limit", "how much is kept of stdout and of stderr, for each attempt", 1,
+	sizeSetting("output-limit", "at most so much is kept of stdout and of stderr, for each attempt", 1,
 		func(c *Config) *int64 { return &c.OutputLimit }),
 	wholeSetting("max-lost", "how often a job's worker may die before the job counts as dead", 0, MaxMaxRetries,
 		func(c *Config) *int { return &c.MaxLost }),

@@ -16,6 +16,9 @@ var (
 	ErrLost      = spool.ErrLost
 	ErrNotSpool  = spool.ErrNotSpool
 	ErrVersion   = spool.ErrVersion
+	// ErrForeign says that root does not work the jobs of a spool that a user made for
+	// himself: whoever can write there would be root.
+	ErrForeign = errors.New("the spool belongs to a user, and root does not run his jobs")
 
 	ErrInvalidQueue = spool.ErrInvalidQueue
 	ErrQueueInUse   = spool.ErrQueueInUse

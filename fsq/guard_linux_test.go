@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -67,6 +68,12 @@ func TestGuardHoldsNothing(t *testing.T) {
 	defer func() { _ = lock.Close() }()
 	g := newGuard(t)
 	proc := func(name string) string { return procPath(g.proc.Pid, name) }
+	// Its start is reported within execve(2), a moment before it has its new arguments.
+	for end := time.Now().Add(hang); ; {
+		if line, err := os.ReadFile(proc("cmdline")); len(line) > 0 || err != nil || time.Now().After(end) {
+			break
+		}
+	}
 	// It may have descriptors that this process has inherited itself.
 	fds, err := os.ReadDir(proc("fd"))
 	if err != nil {

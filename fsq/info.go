@@ -30,7 +30,8 @@ type JobInfo struct {
 	WaitSeconds     *float64   `json:"wait_seconds"`
 	DurationSeconds *float64   `json:"duration_seconds"`
 	Worker          string     `json:"worker"`
-	Error           string     `json:"error"` // of the last attempt
+	WorkerLost      bool       `json:"worker_lost"` // it is dead, and nobody has taken the job from it yet
+	Error           string     `json:"error"`       // of the last attempt
 	Tags            []string   `json:"tags"`
 	File            string     `json:"file"`    // below the spool
 	Dropped         bool       `json:"dropped"` // a file that no worker has adopted yet
@@ -47,19 +48,29 @@ func info(e spool.Entry, now time.Time) JobInfo {
 	}
 	switch e.State {
 	case spool.Done, spool.Dead:
-		i.EndedAt = ptr(e.Due)
-		if e.Outcome != "" {
-			i.DurationSeconds, i.WaitSeconds = ptr(e.Run.Seconds()), ptr(e.Wait.Seconds())
-			i.StartedAt = ptr(e.Due.Add(-e.Run))
+		if e.Outcome == "" { // moved here by hand: detail finds out when
+			i.Outcome = outcomeBuried
+			break
 		}
+		i.EndedAt = ptr(e.Due)
+		i.DurationSeconds, i.WaitSeconds = ptr(e.Run.Seconds()), ptr(e.Wait.Seconds())
+		i.StartedAt = ptr(e.Due.Add(-e.Run))
 	default:
 		i.DueAt = ptr(e.Due)
 	}
 	return i
 }
 
+// outcomeBuried is shown of a job that somebody moved to dead/ or done/ by hand.
+const outcomeBuried = "moved by hand"
+
 // detail adds what the document and the last record tell.
 func (q *Queue) detail(i *JobInfo, e spool.Entry) {
+	if i.Outcome == outcomeBuried {
+		if at, err := q.s.ClaimedAt(e); err == nil {
+			i.EndedAt = ptr(at.Truncate(time.Millisecond))
+		}
+	}
 	if data, err := q.s.Read(e); err == nil {
 		if j, err := ParseJob(data, time.Now()); err == nil {
 			i.Job, i.Command, i.Tags = &j, &j.Command, j.Tags
@@ -90,6 +101,22 @@ func (q *Queue) detail(i *JobInfo, e spool.Entry) {
 	}
 }
 
+// lostWorkers are the workers that are dead, by name. It is for people: without it they
+// see less.
+func (q *Queue) lostWorkers(ctx context.Context) map[string]bool {
+	lost := map[string]bool{}
+	workers, err := q.Workers(ctx)
+	if err != nil {
+		return lost
+	}
+	for _, w := range workers {
+		if w.State == WorkerLost {
+			lost[w.ID] = true
+		}
+	}
+	return lost
+}
+
 // find returns the job with this id. Of several, which only a copy made by hand can
 // make, the one that is furthest on.
 func (q *Queue) find(id string) (spool.Entry, error) {
@@ -118,10 +145,16 @@ func (q *Queue) Get(ctx context.Context, id string) (JobInfo, error) {
 	i.Queue = q.Name()
 	q.detail(&i, e)
 	i.Records = q.attempts(e)
+	if e.State == spool.Processing {
+		i.WorkerLost = q.lostWorkers(ctx)[e.Worker]
+	}
 	if n := len(i.Records); n > 0 && e.State == spool.Done && i.Records[n-1].Number == e.Attempt {
 		// A reaper that took the worker for dead may have recorded a loss before the
 		// worker settled: the name is what counts.
 		i.Records[n-1].Outcome = string(OutcomeDone)
+	}
+	if n := len(i.Records); n > 0 && i.Worker == "" && e.State != spool.Pending {
+		i.Worker = i.Records[n-1].Worker
 	}
 	return i, ctx.Err()
 }

@@ -103,6 +103,12 @@ func (q *Queue) List(ctx context.Context, opt ListOptions) (jobs []JobInfo, more
 			}
 			jobs[i].Job = nil
 		}
+		if len(jobs) > 0 && slices.ContainsFunc(jobs, func(i JobInfo) bool { return i.State == Processing }) {
+			lost := q.lostWorkers(ctx)
+			for i := range jobs {
+				jobs[i].WorkerLost = lost[jobs[i].Worker]
+			}
+		}
 	}
 	return jobs, more, nil
 }

@@ -51,7 +51,15 @@ func (in *incarnation) reapDead(ctx context.Context, census *spool.Census, poll 
 		if len(moved) == 0 {
 			continue // another was faster, or there was nothing to give back
 		}
-		in.w.emit(Event{Kind: EventReaped, Command: v.Worker, Error: v.Reason, Count: len(moved)})
+		back := 0
+		for _, e := range moved {
+			if e.State == spool.Pending {
+				back++
+				continue
+			}
+			in.w.emit(Event{Kind: EventDead, JobID: e.Name.ID, Attempt: e.Attempt, MaxAttempts: e.Allowed, Outcome: e.Outcome, Error: "its worker died, once too often"})
+		}
+		in.w.emit(Event{Kind: EventReaped, DeadWorker: v.Worker, Error: v.Reason, Count: back})
 	}
 }
 

@@ -20,8 +20,9 @@ type Status struct {
 	Done             int          `json:"done"`
 	Dead             int          `json:"dead"`
 	Cancelled        int          `json:"cancelled"`
-	Rejected         int          `json:"rejected"` // files that never became jobs
-	Dropped          int          `json:"dropped"`  // files that no worker has adopted yet
+	Rejected         int          `json:"rejected"`   // files that never became jobs
+	Dropped          int          `json:"dropped"`    // files that no worker has adopted yet
+	Unfinished       int          `json:"unfinished"` // of them, those that are no jobs so far
 	OldestDueSeconds *float64     `json:"oldest_due_seconds"`
 	NextDueAt        *time.Time   `json:"next_due_at"`
 	Paused           *Pause       `json:"paused"` // null: it takes jobs
@@ -61,7 +62,12 @@ func (q *Queue) Status(ctx context.Context) (Status, error) {
 	if !next.IsZero() {
 		st.NextDueAt = ptr(next)
 	}
-	if err := q.s.Drops(func(string) { st.Dropped++ }); err != nil {
+	if err := q.s.Drops(func(base string) {
+		st.Dropped++
+		if q.dropInfo(base).Error != "" {
+			st.Unfinished++
+		}
+	}); err != nil {
 		return st, err
 	}
 	rejected, err := q.s.Rejects()

@@ -44,6 +44,7 @@ type Event struct {
 	Queue       string        `json:"queue"`
 	JobID       string        `json:"job_id,omitempty"`
 	Command     string        `json:"command,omitempty"`
+	DeadWorker  string        `json:"dead_worker,omitempty"` // of EventReaped
 	Attempt     int           `json:"attempt,omitempty"`
 	MaxAttempts int           `json:"max_attempts,omitempty"`
 	Outcome     string        `json:"outcome,omitempty"`
@@ -150,6 +151,9 @@ func (w *Worker) Run(ctx context.Context) error { return w.seat.pool.Run(ctx) }
 
 // live is a worker's life from its first registration to the end of its last one.
 func (w *Worker) live(ctx context.Context) error {
+	if w.q.s.Foreign() {
+		return fmt.Errorf("start a worker in %s: %w", w.q.Dir(), ErrForeign)
+	}
 	removed, err := w.q.s.Recover()
 	if err != nil {
 		return err

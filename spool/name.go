@@ -265,8 +265,10 @@ func ValidateID(id string) error {
 		return fmt.Errorf("%w: it must not begin with %q", ErrInvalidID, id[:1])
 	case strings.Contains(id, "/"):
 		return fmt.Errorf("%w: it must not contain \"/\"", ErrInvalidID)
-	case strings.IndexFunc(id, unicode.IsControl) >= 0:
-		return fmt.Errorf("%w: it must not contain control characters", ErrInvalidID)
+	case strings.ContainsFunc(id, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return fmt.Errorf("%w: it must not contain control characters, or others that cannot be seen", ErrInvalidID)
+	case strings.TrimSpace(id) != id:
+		return fmt.Errorf("%w: it must not begin or end with a blank", ErrInvalidID)
 	}
 	// Where upper case is escaped too, Put refuses ids that are longer for it.
 	if n := len(appendEscaped(nil, id, false)); n > MaxIDLength {

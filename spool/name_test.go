@@ -163,14 +163,18 @@ func TestIDsThatCannotBe(t *testing.T) {
 		"caf\xc3":                 "UTF-8",
 		strings.Repeat("a", 129):  "128 is the limit",
 		strings.Repeat("é", 22):   "count three times",
-		strings.Repeat(" ", 43):   "count three times",
+		strings.Repeat("~", 43):   "count three times",
+		" ":                       "blank",
+		"a ":                      "blank",
+		"a\u00a0b":                "cannot be seen",
+		"a\u202eb":                "cannot be seen",
 		strings.Repeat("a", 9999): "128 is the limit",
 	} {
 		if err := ValidateID(id); !errors.Is(err, ErrInvalidID) || !strings.Contains(err.Error(), why) {
 			t.Errorf("ValidateID(%q) = %v; want ErrInvalidID with %q", id, err, why)
 		}
 	}
-	for _, id := range []string{"a", "0", "_", "%", " ", "~", "é", "A", "job-1", "a.json", "日本", strings.Repeat("a", 128), strings.Repeat("A", 128), strings.Repeat("é", 21) + "aa"} {
+	for _, id := range []string{"a", "0", "_", "%", "a b", "~", "é", "A", "job-1", "a.json", "日本", strings.Repeat("a", 128), strings.Repeat("A", 128), strings.Repeat("é", 21) + "aa"} {
 		if err := ValidateID(id); err != nil {
 			t.Errorf("ValidateID(%q) = %v", id, err)
 		}

@@ -44,6 +44,7 @@ type Spool struct {
 	queue   string // the name of the queue that it is
 	ops     ops
 	format  format
+	owner   uint32 // of the directory
 	gid     uint32 // of the directory, for a group's spool
 	network bool   // several hosts may share it: replies can be lost, flock and inotify do not reach
 	host    Host
@@ -71,14 +72,48 @@ func open(dir string, o ops) (*Spool, error) {
 	if err := s.readFormat(); err != nil {
 		return nil, fmt.Errorf("open spool %s: %w", dir, err)
 	}
+	in, err := o.look(dir, ".")
+	if err != nil {
+		return nil, fmt.Errorf("open spool %s: %w", dir, err)
+	}
+	s.owner = in.uid
 	if s.format.Group != "" {
-		in, err := o.look(dir, ".")
-		if err != nil {
-			return nil, fmt.Errorf("open spool %s: %w", dir, err)
-		}
 		s.gid = in.gid
 	}
+	if s.Foreign() {
+		s.ops = givenTo(o, in)
+	}
 	return s, nil
+}
+
+// Foreign reports whether this is root, on a spool that a user made for himself.
+func (s *Spool) Foreign() bool { return geteuid() == 0 && s.owner != 0 && s.format.Group == "" }
+
+// givenTo gives what root makes in a user's spool to that user, who could not work with
+// it otherwise: not even with his own jobs in a directory that root made.
+func givenTo(o ops, owner info) ops {
+	give := func(path string, err error) error {
+		if err == nil {
+			err = os.Lchown(path, int(owner.uid), int(owner.gid))
+		}
+		return err
+	}
+	giveFile := func(make func(string, fs.FileMode) (file, error)) func(string, fs.FileMode) (file, error) {
+		return func(path string, perm fs.FileMode) (file, error) {
+			f, err := make(path, perm)
+			if err == nil {
+				if err = give(path, nil); err != nil {
+					_ = f.Close()
+					return nil, err
+				}
+			}
+			return f, err
+		}
+	}
+	x := o
+	x.create, x.update = giveFile(o.create), giveFile(o.update)
+	x.mkdir = func(path string, perm fs.FileMode) error { return give(path, o.mkdir(path, perm)) }
+	return x
 }
 
 func (s *Spool) readFormat() error {

@@ -16,7 +16,7 @@ type Pruned struct{ Done, Dead int }
 // called for every job and may return false to spare it. dry removes nothing.
 func (s *Spool) Prune(done, dead time.Time, dry bool, each func(Entry) bool) (p Pruned, err error) {
 	take := func(e Entry, before time.Time, n *int) error {
-		if before.IsZero() || !e.Due.Before(before) || each != nil && !each(e) {
+		if before.IsZero() || !s.endedAt(e).Before(before) || each != nil && !each(e) {
 			return nil
 		}
 		if !dry {
@@ -108,4 +108,17 @@ func (s *Spool) rmdirEmpty(dir string) error {
 		return nil
 	}
 	return err
+}
+
+// endedAt is when a job was settled. The name of one that was moved to its directory by
+// hand says when it was due; the rename has stamped its file.
+func (s *Spool) endedAt(e Entry) time.Time {
+	if e.Outcome != "" {
+		return e.Due
+	}
+	at, err := s.ClaimedAt(e)
+	if err != nil {
+		return e.Due
+	}
+	return at
 }

@@ -153,6 +153,8 @@ func hintFor(err error) string {
 		return fmt.Sprintf("queuectl queue create %s makes it, and so does queuectl enqueue --queue %s; queuectl queue list lists the queues", unnamed.name, unnamed.name)
 	case errors.Is(err, fsq.ErrNotSpool):
 		return "--spool names the spool's own directory; an empty or new one becomes a spool"
+	case errors.Is(err, fsq.ErrForeign):
+		return "start the worker as that user: sudo -u USER queuectl worker start"
 	case errors.Is(err, fsq.ErrVersion):
 		return "a newer queuectl made this spool; use that one"
 	case errors.Is(err, fsq.ErrUncertain):

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"os/user"
 
 	"github.com/queuectl/queuectl/fsq"
 )
@@ -23,8 +25,14 @@ is there already is left as it is. Prints the directory.`,
 		ignoreConfig: true,
 		run: func(_ context.Context, _ []string) error {
 			q, err := fsq.InitQueue(a.spool, a.queueName(), group)
+			if unknown := user.UnknownGroupError(""); errors.As(err, &unknown) {
+				return usagef("--group: there is no group %s", clean(group))
+			}
 			if err != nil {
 				return err
+			}
+			if group != "" {
+				a.hint("a worker runs only its own user's jobs, and root's; for those of all members: queuectl config set trust-group true")
 			}
 			if a.json {
 				return a.out.json(struct {

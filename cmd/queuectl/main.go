@@ -54,19 +54,24 @@ func main() {
 const echo = 100 * time.Millisecond
 
 // listen returns a context that the first SIGINT or SIGTERM cancels, and a channel
-// that gets the second one. A signal that nobody waits for has its default effect:
+// that gets the second one. SIGHUP, by which a terminal that is closed says so, is like
+// the first SIGTERM: a worker ends in peace. Where it is ignored, as under nohup(1), it
+// stays so. A signal that nobody waits for has its default effect:
 // it ends a command that hangs in a system call, or a worker that does not stop.
 func listen(parent context.Context) (context.Context, <-chan os.Signal) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 1)
 	second := make(chan os.Signal)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	go func() {
 		s := (<-signals).(syscall.Signal)
 		first := time.Now()
 		cancel(&signalled{s})
 		for s := range signals {
-			if time.Since(first) < echo {
+			if time.Since(first) < echo || s == syscall.SIGHUP {
 				continue
 			}
 			select {

@@ -65,6 +65,9 @@ func headline(o *output, j fsq.JobInfo) string {
 	case "retrying":
 		s += fmt.Sprintf(", attempt %d of %d comes next", j.Attempts+1, j.MaxAttempts)
 	}
+	if j.WorkerLost {
+		s += o.paint(red, ", its worker is dead and another has to take it over")
+	}
 	if j.Lost > 0 {
 		s += fmt.Sprintf(", %d lost with their worker", j.Lost)
 	}
@@ -85,7 +88,10 @@ func jobFacts(j fsq.JobInfo, now time.Time) facts {
 		f.add("ended", "%s", both(*j.EndedAt, now))
 	}
 	if j.Dropped {
-		f.add("dropped", "a file that is no job yet")
+		f.add("dropped", "a file that the next worker takes as a job")
+	}
+	if j.Dropped && j.Error != "" {
+		f[len(f)-1][1] = "a file that is no job so far"
 	}
 	if j.Error != "" && len(j.Records) == 0 {
 		f.add("error", "%s", clean(j.Error))

@@ -48,7 +48,7 @@ func (a *app) status(ctx context.Context) error {
 		return a.out.json(s)
 	}
 	a.printStatus(s)
-	if s.OldestDueSeconds != nil && alive(s.Workers) == 0 {
+	if (s.OldestDueSeconds != nil || s.Dropped > s.Unfinished) && alive(s.Workers) == 0 {
 		a.hint("jobs are due and no worker is running; queuectl worker start runs them")
 	}
 	return nil
@@ -82,7 +82,7 @@ func (a *app) printStatus(s fsq.Status) {
 		{"dead", s.Dead, red, "queuectl dlq list shows them", true},
 		{"cancelled", s.Cancelled, plain, "", false},
 		{"rejected", s.Rejected, red, "files that are no jobs; queuectl dlq list says why", false},
-		{"dropped", s.Dropped, plain, "files that are no jobs yet", false},
+		{"dropped", s.Dropped, plain, droppedRemark(s), false},
 		{"workers", alive(s.Workers), plain, workersRemark(s.Workers), true},
 	}
 	a.out.printf("%s\n", a.out.paint(bold, clean(s.Spool)))
@@ -102,6 +102,16 @@ func (a *app) printStatus(s fsq.Status) {
 		line := fmt.Sprintf("  %-10s %s  %s", r.name, count, a.out.paint(dim, remark))
 		a.out.printf("%s\n", strings.TrimRight(line, " "))
 	}
+}
+
+func droppedRemark(s fsq.Status) string {
+	switch s.Unfinished {
+	case 0:
+		return "files that the next worker takes as jobs"
+	case s.Dropped:
+		return "files that are no jobs so far"
+	}
+	return fmt.Sprintf("files that the next worker takes as jobs, but for %d that are none so far", s.Unfinished)
 }
 
 func workersRemark(ws []fsq.WorkerInfo) string {

@@ -1,6 +1,9 @@
 package main
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // cell is a text in a table, with the colour that it gets where colours are shown.
 type cell struct {
@@ -14,6 +17,8 @@ type table struct {
 	head   []string // a title that begins with ">" is of a column flushed right
 	rows   [][]cell
 	shrink int // the column that a terminal cuts before it cuts the last one; 0: none
+	// idle are columns that a terminal leaves out where each cell is this text.
+	idle map[int]string
 }
 
 func (t *table) add(cells ...cell) { t.rows = append(t.rows, cells) }
@@ -30,6 +35,9 @@ const (
 func (t *table) write(o *output) {
 	if len(t.rows) == 0 {
 		return
+	}
+	if o.terminal() {
+		t.dropIdle()
 	}
 	right := make([]bool, len(t.head))
 	head := make([]cell, len(t.head))
@@ -66,10 +74,30 @@ func (t *table) write(o *output) {
 	}
 }
 
+// dropIdle removes the columns in which nothing is said.
+func (t *table) dropIdle() {
+	for i := len(t.head) - 1; i >= 0; i-- {
+		text, may := t.idle[i]
+		if !may || slices.ContainsFunc(t.rows, func(row []cell) bool { return row[i].text != text }) {
+			continue
+		}
+		t.head = slices.Delete(slices.Clone(t.head), i, i+1)
+		for r := range t.rows {
+			t.rows[r] = slices.Delete(slices.Clone(t.rows[r]), i, i+1)
+		}
+		if i < t.shrink {
+			t.shrink--
+		} else if i == t.shrink {
+			t.shrink = 0
+		}
+	}
+}
+
 // fit narrows columns until a row takes no more than the terminal has. All but two
-// are left alone: an id that is cut cannot be copied, so a long one wraps its row.
+// are left alone, and an id that is longer than those that queuectl makes.
 func (t *table) fit(widths []int, columns int) {
 	last := len(widths) - 1
+	widths[0] = min(widths[0], max(mostWidth, columns-60))
 	room := columns - last*len(gap)
 	for _, w := range widths[:last] {
 		room -= w

@@ -104,7 +104,7 @@ func TestEventLines(t *testing.T) {
 		{fsq.Event{Kind: fsq.EventLost, JobID: "a", Attempt: 1, MaxAttempts: 4}, "lost    a attempt 1/4 is another worker's now"},
 		{fsq.Event{Kind: fsq.EventAdopted, JobID: "a", Command: "a.json"}, "adopt   a from the dropped file a.json"},
 		{fsq.Event{Kind: fsq.EventRejected, JobID: "a", Error: "no\nreason"}, `reject  a no\nreason`},
-		{fsq.Event{Kind: fsq.EventReaped, Command: "w", Error: "gone", Count: 2}, "worker w is dead (gone); 2 jobs went back to the queue"},
+		{fsq.Event{Kind: fsq.EventReaped, DeadWorker: "w", Error: "gone", Count: 2}, "worker w is dead (gone); 2 jobs went back to the queue"},
 		{fsq.Event{Kind: fsq.EventDraining, Count: 2}, "stopping when the 2 running jobs have ended; a second Ctrl-C or queuectl worker stop --now interrupts"},
 		{fsq.Event{Kind: fsq.EventProblem, Error: "disk full"}, "problem disk full"},
 		{fsq.Event{Kind: fsq.EventRetry, JobID: "a", Attempt: 1, MaxAttempts: 2, Outcome: "timeout", Error: "timed out after 2s"}, "retry   a attempt 1/2 timed out after 2s; next soon"},

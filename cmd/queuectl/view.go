@@ -39,7 +39,7 @@ func whenOf(j fsq.JobInfo, now time.Time) string {
 	case j.EndedAt != nil:
 		return relative(*j.EndedAt, now)
 	case j.State == "pending" && j.DueAt != nil:
-		return "due " + relative(*j.DueAt, now)
+		return relative(*j.DueAt, now)
 	case j.DueAt != nil:
 		return relative(*j.DueAt, now)
 	}
@@ -49,6 +49,8 @@ func whenOf(j fsq.JobInfo, now time.Time) string {
 // detailOf is the worker that has the job, or what went wrong the last time.
 func detailOf(j fsq.JobInfo) string {
 	switch {
+	case j.WorkerLost:
+		return "its worker is dead"
 	case j.State == "processing" && j.Worker != "":
 		return clean(j.Worker)
 	case j.State != "done" && j.Error != "":
@@ -63,6 +65,7 @@ func jobTable(jobs []fsq.JobInfo, now time.Time) *table {
 	t := &table{
 		head:   []string{"ID", "STATE", ">PRIO", ">TRIES", "WHEN", "DETAIL", "COMMAND"},
 		shrink: 5,
+		idle:   map[int]string{2: "0", 5: "-"},
 	}
 	for _, j := range jobs {
 		t.add(

@@ -69,7 +69,7 @@ func (v *eventView) line(e fsq.Event) string {
 	case fsq.EventRejected:
 		return verb(red, "reject") + " " + reason
 	case fsq.EventReaped:
-		return fmt.Sprintf("worker %s is dead (%s); %s went back to the queue", clean(e.Command), reason, plural(e.Count, "job"))
+		return fmt.Sprintf("worker %s is dead (%s); %s went back to the queue", clean(e.DeadWorker), reason, plural(e.Count, "job"))
 	case fsq.EventDraining:
 		if e.Count == 0 {
 			return "stopping"

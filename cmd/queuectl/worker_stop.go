@@ -110,7 +110,7 @@ const stopRunning = "running"
 
 var stopWords = map[string]string{
 	fsq.StopStopped: "has stopped",
-	fsq.StopLost:    "was dead; its jobs are back in the queue",
+	fsq.StopLost:    "was dead; its jobs are taken from it",
 	stopRunning:     "is still running",
 }
 
