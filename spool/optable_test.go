@@ -141,6 +141,16 @@ func working() []operation {
 				}
 				return err
 			}
+			// It may have another name by then.
+			w.again = func() error {
+				return w.x.Drops(func(base string) {
+					got, err := w.x.Adopt(base, w.decide)
+					mustDo(w.t, err)
+					if got.Rejected != "" {
+						w.fates[content("a.json")] = fate{pendingDir, rejectedDir}
+					}
+				})
+			}
 		}
 	}
 	return []operation{
