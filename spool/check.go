@@ -288,7 +288,11 @@ func (c *checker) bindings() error {
 
 // logs looks for records of jobs that are gone.
 func (c *checker) logs() error {
-	orphans := map[string][]string{}
+	type orphan struct {
+		rel string
+		in  info
+	}
+	orphans := map[string][]orphan{}
 	err := c.s.walkEach(logsDir, func(xx string) error {
 		if strings.HasPrefix(xx, "worker-") {
 			return nil // what --detach writes
@@ -300,7 +304,9 @@ func (c *checker) logs() error {
 			if err != nil || bucket(id) != xx {
 				c.unknown(rel)
 			} else if len(c.jobs[id]) == 0 {
-				orphans[id] = append(orphans[id], rel)
+				if in, err := c.s.ops.look(c.s.abs(dir), base); err == nil {
+					orphans[id] = append(orphans[id], orphan{rel, in})
+				}
 			}
 			return nil
 		})
@@ -316,10 +322,18 @@ func (c *checker) logs() error {
 	if err := c.s.Each(func(e Entry) error { delete(orphans, e.Name.ID); return nil }, Pending, Processing, Done, Dead, Pending); err != nil {
 		return err
 	}
-	for _, rels := range orphans {
-		for _, rel := range rels {
-			c.add(Breach{"stale-log", rel, "its job is gone", "a repair removes it", func() error {
-				return ignoreNotExist(c.s.ops.unlink(c.s.abs(rel)))
+	for id, all := range orphans {
+		for _, o := range all {
+			c.add(Breach{"stale-log", o.rel, "its job is gone", "a repair removes it", func() error {
+				// Since then, another job may have come that has the same id.
+				found, err := c.s.Find(id)
+				if err != nil || len(found) > 0 {
+					return err
+				}
+				if now, err := c.s.ops.look(c.s.abs(path.Dir(o.rel)), path.Base(o.rel)); err != nil || !now.same(o.in) {
+					return ignoreNotExist(err)
+				}
+				return ignoreNotExist(c.s.ops.unlink(c.s.abs(o.rel)))
 			}})
 		}
 	}
