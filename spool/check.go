@@ -261,12 +261,20 @@ func (c *checker) bindings() error {
 		return err
 	}
 	for id, in := range bound {
-		if in.nlink < 2 {
-			c.add(Breach{"stale-id", c.s.idPath(id), "its job is gone", "nothing needs to be done: the next job with this id takes it over", func() error {
-				_, err := c.s.freeIfStale(id, in, true)
-				return err
-			}})
+		if in.nlink > 1 {
+			continue
 		}
+		if entries := c.jobs[id]; len(entries) > 0 {
+			e := entries[0]
+			c.add(Breach{"unbound-id", e.Path, fmt.Sprintf("its file was replaced by another: the id %q is still bound to the old one", id), "workers bind it anew, and so does a repair", func() error {
+				return c.s.rebind(id, in, e)
+			}})
+			continue
+		}
+		c.add(Breach{"stale-id", c.s.idPath(id), "its job is gone", "nothing needs to be done: the next job with this id takes it over", func() error {
+			_, err := c.s.freeIfStale(id, in)
+			return err
+		}})
 	}
 	for id, entries := range c.jobs {
 		if _, ok := bound[id]; ok {

@@ -283,6 +283,9 @@ func keeping() []operation {
 			it := w.job("job-1", "")
 			mustDo(w.t, w.s.WriteLog("job-1", 1, "json", []byte("{}")), os.Remove(w.s.abs(pendingDir+"/"+w.s.file(it.Name))))
 			w.job("job-2", pendingDir)
+			replaced := w.s.abs(pendingDir + "/" + w.s.file(w.job("job-3", pendingDir).Name))
+			writeFile(w.t, replaced+".part", content("job-3"))
+			mustDo(w.t, os.Rename(replaced+".part", replaced))
 			w.op = func() error { _, err := w.x.SweepIDs(); return err }
 		}},
 		{"Recover", false, func(w *scene) {

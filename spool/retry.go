@@ -66,7 +66,7 @@ func (s *Spool) remove(e Entry) error {
 		return s.unbind(e, held)
 	case held.nlink == 1:
 		// The job's file had been replaced, by an editor say, and was not bound any more.
-		_, err = s.freeIfStale(e.Name.ID, held, true)
+		_, err = s.freeIfStale(e.Name.ID, held)
 		return err
 	}
 	return nil // they are those of another job that has this id
