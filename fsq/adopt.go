@@ -128,6 +128,8 @@ func (a *adopter) try(base string) time.Duration {
 	}
 	delete(a.failures, base)
 	switch {
+	case !got.Done && got.Again > 0 && got.Base != base:
+		a.offer(got.Base)
 	case !got.Done:
 		return got.Again
 	case got.Rejected != "":

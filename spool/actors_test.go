@@ -224,6 +224,17 @@ func adopter(name, base, id string) proc {
 	}}
 }
 
+// producer drops another file under a name as soon as that is free, by link(2).
+func producer(base, id string) proc {
+	return proc{name: "producer", run: func(w *world, p *process) {
+		w.write(tmpDir+"/next", `{"command":"next"}`)
+		if p.ops.link(p.abs(tmpDir+"/next"), p.abs(DropPath(base))) == nil {
+			w.final[id] = 1
+		}
+		_ = os.Remove(w.abs("spool/" + tmpDir + "/next"))
+	}}
+}
+
 func promoter(name string) proc {
 	return proc{name: name, run: func(w *world, p *process) {
 		if _, err := p.Promote(); err != nil && w.plan == (plan{}) {

@@ -261,12 +261,20 @@ func (c *checker) bindings() error {
 		return err
 	}
 	for id, in := range bound {
-		if in.nlink < 2 {
-			c.add(Breach{"stale-id", c.s.idPath(id), "its job is gone", "nothing needs to be done: the next job with this id takes it over", func() error {
-				_, err := c.s.freeIfStale(id, in, true)
-				return err
-			}})
+		if in.nlink > 1 {
+			continue
 		}
+		if entries := c.jobs[id]; len(entries) > 0 {
+			e := entries[0]
+			c.add(Breach{"unbound-id", e.Path, fmt.Sprintf("its file was replaced by another: the id %q is still bound to the old one", id), "workers bind it anew, and so does a repair", func() error {
+				return c.s.rebind(id, in, e)
+			}})
+			continue
+		}
+		c.add(Breach{"stale-id", c.s.idPath(id), "its job is gone", "nothing needs to be done: the next job with this id takes it over", func() error {
+			_, err := c.s.freeIfStale(id, in)
+			return err
+		}})
 	}
 	for id, entries := range c.jobs {
 		if _, ok := bound[id]; ok {
@@ -288,7 +296,11 @@ func (c *checker) bindings() error {
 
 // logs looks for records of jobs that are gone.
 func (c *checker) logs() error {
-	orphans := map[string][]string{}
+	type orphan struct {
+		rel string
+		in  info
+	}
+	orphans := map[string][]orphan{}
 	err := c.s.walkEach(logsDir, func(xx string) error {
 		if strings.HasPrefix(xx, "worker-") {
 			return nil // what --detach writes
@@ -300,7 +312,9 @@ func (c *checker) logs() error {
 			if err != nil || bucket(id) != xx {
 				c.unknown(rel)
 			} else if len(c.jobs[id]) == 0 {
-				orphans[id] = append(orphans[id], rel)
+				if in, err := c.s.ops.look(c.s.abs(dir), base); err == nil {
+					orphans[id] = append(orphans[id], orphan{rel, in})
+				}
 			}
 			return nil
 		})
@@ -316,10 +330,18 @@ func (c *checker) logs() error {
 	if err := c.s.Each(func(e Entry) error { delete(orphans, e.Name.ID); return nil }, Pending, Processing, Done, Dead, Pending); err != nil {
 		return err
 	}
-	for _, rels := range orphans {
-		for _, rel := range rels {
-			c.add(Breach{"stale-log", rel, "its job is gone", "a repair removes it", func() error {
-				return ignoreNotExist(c.s.ops.unlink(c.s.abs(rel)))
+	for id, all := range orphans {
+		for _, o := range all {
+			c.add(Breach{"stale-log", o.rel, "its job is gone", "a repair removes it", func() error {
+				// Since then, another job may have come that has the same id.
+				found, err := c.s.Find(id)
+				if err != nil || len(found) > 0 {
+					return err
+				}
+				if now, err := c.s.ops.look(c.s.abs(path.Dir(o.rel)), path.Base(o.rel)); err != nil || !now.same(o.in) {
+					return ignoreNotExist(err)
+				}
+				return ignoreNotExist(c.s.ops.unlink(c.s.abs(o.rel)))
 			}})
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -50,8 +49,14 @@ type Drop struct {
 	Modified time.Time
 }
 
-// Stem is the file's name without .json: the id of a job that names none.
-func (d Drop) Stem() string { return strings.TrimSuffix(d.Base, suffix) }
+// Stem is the file's name without .json, as it was dropped: the id of a job that names
+// none.
+func (d Drop) Stem() string {
+	if stem, _, owned := ownedDrop(d.Base); owned {
+		return stem
+	}
+	return strings.TrimSuffix(d.Base, suffix)
+}
 
 // Adoption is what the reader of a drop decides.
 type Adoption struct {
@@ -69,6 +74,7 @@ type Adopted struct {
 	Name     Name
 	Rejected string        // the reason
 	Again    time.Duration // look again after this time: somebody is writing it, or it is gone on (0)
+	Base     string        // with Again, the name to look for
 	Done     bool
 	Unsure   bool // nobody can say whether it is being written: if it is the same then, it is not
 }
@@ -120,6 +126,9 @@ func (s *Spool) Adopt(base string, decide func(Drop) Adoption) (Adopted, error) 
 	if a.Done {
 		s.drops.forget(base)
 	}
+	if a.Again > 0 && a.Base == "" {
+		a.Base = base
+	}
 	return a, nil
 }
 
@@ -134,13 +143,16 @@ func (s *Spool) adopt(base string, decide func(Drop) Adoption) (Adopted, error) 
 	if !in.mode.IsRegular() {
 		return Adopted{}, nil // stays where it is; Check names it
 	}
+	if wait := s.othersDrop(base, in); wait > 0 {
+		return Adopted{Again: wait}, nil
+	}
 	f, err := s.ops.open(s.abs(rel))
 	if err != nil {
 		if IsLink(err) {
 			return Adopted{}, nil
 		}
 		if errors.Is(err, fs.ErrPermission) {
-			return s.rejectDrop(rel, in, "it cannot be read: "+plainError(err))
+			return s.rejectDrop(base, in, "it cannot be read: "+plainError(err))
 		}
 		return Adopted{}, err
 	}
@@ -160,75 +172,23 @@ func (s *Spool) adopt(base string, decide func(Drop) Adoption) (Adopted, error) 
 	case errors.Is(err, ErrChanging) || err == nil && len(data) == 0:
 		return Adopted{Again: s.again(base, in)}, nil
 	case errors.Is(err, ErrTooLarge):
-		return s.rejectDrop(rel, in, plainError(err))
+		return s.rejectDrop(base, in, plainError(err))
 	case err != nil:
 		return Adopted{}, err
 	}
-	ad := decide(Drop{Base: base, Data: data, UID: in.uid, GID: in.gid, Modified: in.mtime})
+	ad := decide(Drop{Base: dropName(base), Data: data, UID: in.uid, GID: in.gid, Modified: in.mtime})
 	if ad.Reject != "" {
 		if wait := patience(ad, sure) - still; wait > 0 {
 			return Adopted{Again: wait}, nil
 		}
-		return s.rejectDrop(rel, in, ad.Reject)
+		return s.rejectDrop(base, in, ad.Reject)
 	}
 	// Not acknowledged to anyone, but it must not become an empty file under a job's
 	// name in a power cut.
 	if err := f.Sync(); err != nil {
 		return Adopted{}, err
 	}
-	a, err := s.takeDrop(rel, in, ad)
-	if errors.Is(err, unix.EPERM) && int(in.uid) != geteuid() {
-		// protected_hardlinks (proc(5)) refuses a link to a file that this user may not
-		// write, such as another group member's: its content goes on as our own file.
-		var ours bool
-		if in, ours, err = s.ownDrop(rel, in, data); err == nil && !ours {
-			return Adopted{Again: time.Millisecond}, nil
-		}
-		if err == nil {
-			a, err = s.takeDrop(rel, in, ad)
-		}
-	}
-	return a, err
-}
-
-// ownDrop puts a copy that this user owns in the place of a drop; ours is false if
-// another file came under its name since it was read. The names are exchanged, because
-// a rename would destroy such a newcomer. Where the file system cannot do that, as NFS,
-// a look directly before the rename has to do.
-func (s *Spool) ownDrop(rel string, read info, data []byte) (copied info, ours bool, err error) {
-	tmp := tmpDir + "/" + s.writer + "-" + strconv.FormatUint(s.seq.next(), 36) + "!" + path.Base(rel)
-	if err := s.writeNew(tmp, data, s.format.Group != ""); err != nil {
-		return info{}, false, err
-	}
-	copied, err = s.ops.look(s.abs(tmpDir), path.Base(tmp))
-	if err == nil {
-		err = s.ops.exchange(s.abs(tmp), s.abs(rel))
-		if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, unix.EINVAL) {
-			return s.replaceDrop(tmp, rel, read, copied)
-		}
-	}
-	if err != nil {
-		return info{}, false, errors.Join(err, s.ops.unlink(s.abs(tmp)))
-	}
-	out, err := s.ops.look(s.abs(tmpDir), path.Base(tmp))
-	if err != nil {
-		return info{}, false, err
-	}
-	ours = out.same(read)
-	if !ours {
-		if err := s.ops.exchange(s.abs(tmp), s.abs(rel)); err != nil {
-			return info{}, false, err
-		}
-	}
-	return copied, ours, s.ops.unlink(s.abs(tmp))
-}
-
-func (s *Spool) replaceDrop(tmp, rel string, read, copied info) (info, bool, error) {
-	now, err := s.ops.look(s.abs(path.Dir(rel)), path.Base(rel))
-	if err != nil || !now.same(read) {
-		return info{}, false, errors.Join(err, s.ops.unlink(s.abs(tmp)))
-	}
-	return copied, true, s.move(tmp, rel)
+	return s.takeDrop(base, in, data, ad)
 }
 
 // patience is how long a file must have been still before it is rejected.
@@ -251,63 +211,110 @@ func (s *Spool) again(base string, in info) time.Duration {
 	return min(max(s.drops.still(base, in, s.ops.now())/4, 100*time.Millisecond), 10*time.Second)
 }
 
-// takeDrop binds the id and renames the file to a job's name.
-func (s *Spool) takeDrop(rel string, read info, ad Adoption) (Adopted, error) {
-	n := ad.Name
-	if err := s.validate(n); err != nil {
-		return s.rejectDrop(rel, read, err.Error())
+// takeDrop makes a job of the file that was read as base.
+func (s *Spool) takeDrop(base string, read info, data []byte, ad Adoption) (Adopted, error) {
+	if err := s.validate(ad.Name); err != nil {
+		return s.rejectDrop(base, read, err.Error())
 	}
-	err := s.reserve(n.ID, rel)
+	own, in, err := s.ownDrop(base)
+	if err != nil {
+		return Adopted{}, err
+	}
+	if !in.same(read) {
+		return Adopted{Again: time.Millisecond, Base: own}, nil
+	}
+	n, err := s.nameDrop(own, ad)
+	if errors.Is(err, unix.EPERM) && int(in.uid) != geteuid() {
+		// protected_hardlinks (proc(5)) refuses a link to a file that this user may not
+		// write, such as another group member's: its content goes on as our own file.
+		if own, err = s.copyDrop(own, data); err == nil {
+			n, err = s.nameDrop(own, ad)
+		}
+	}
+	if errors.Is(err, ErrDuplicate) {
+		return s.setDropAside(own, fmt.Sprintf("duplicate id: the spool holds a job %q already", n.ID))
+	}
+	if err != nil {
+		return Adopted{}, err
+	}
+	return Adopted{Name: n, Done: true}, nil
+}
+
+// nameDrop gives a drop that this process owns its id and its job's name.
+func (s *Spool) nameDrop(own string, ad Adoption) (Name, error) {
+	n := ad.Name
+	err := s.publishDrop(own, n)
 	for i := 2; errors.Is(err, ErrDuplicate) && !ad.Reserved && i < 10000; i++ {
 		n.ID = fmt.Sprintf("%s-%d", ad.Name.ID, i)
 		if s.validate(n) != nil {
 			n.ID = s.NewID()
 		}
-		err = s.reserve(n.ID, rel)
+		err = s.publishDrop(own, n)
 	}
-	if errors.Is(err, ErrDuplicate) {
-		return s.rejectDrop(rel, read, fmt.Sprintf("duplicate id: the spool holds a job %q already", n.ID))
-	}
-	if err != nil {
-		return Adopted{}, err
+	return n, err
+}
+
+// publishDrop binds the id and renames the file to a job's name.
+func (s *Spool) publishDrop(own string, n Name) error {
+	rel := pendingDir + "/" + own
+	if err := s.reserve(n.ID, rel); err != nil {
+		return err
 	}
 	to := s.pendingPath(n, s.Now())
 	if err := s.moveInto(rel, to); err != nil {
-		return Adopted{}, err
-	}
-	if taken, err := s.ops.look(s.abs(path.Dir(to)), path.Base(to)); err == nil && !taken.same(read) {
-		// Another file came under this name since it was read: what was decided is not
-		// about this one. It becomes a drop again.
-		return Adopted{Again: time.Millisecond}, s.returnDrop(to, rel)
+		return err
 	}
 	if path.Dir(to) != pendingDir {
-		return Adopted{Name: n, Done: true}, s.Sync(path.Dir(to), pendingDir)
+		return s.Sync(path.Dir(to), pendingDir)
 	}
-	return Adopted{Name: n, Done: true}, nil
+	return nil
 }
 
-// returnDrop gives a file back to be adopted, under its name or, if that is taken
-// again, another.
-func (s *Spool) returnDrop(from, rel string) error {
-	err := s.ops.link(s.abs(from), s.abs(rel))
-	if errors.Is(err, fs.ErrExist) {
-		return s.move(from, strings.TrimSuffix(rel, suffix)+"~"+s.host.newWID()+suffix)
+// copyDrop puts a copy that this user owns in the place of a drop that this process
+// owns. The drop is renamed once more before that: if another has taken it meanwhile,
+// that fails, and there is no second job.
+func (s *Spool) copyDrop(own string, data []byte) (string, error) {
+	tmp := tmpDir + "/" + s.nextFile() + "!" + dropName(own)
+	if err := s.writeNew(tmp, data, s.format.Group != ""); err != nil {
+		return "", err
+	}
+	old := own
+	own = s.ownName(own)
+	copied, err := s.ops.look(s.abs(tmpDir), path.Base(tmp))
+	if err == nil {
+		err = s.move(pendingDir+"/"+old, pendingDir+"/"+own)
 	}
 	if err == nil {
-		err = s.ops.unlink(s.abs(from))
+		err = s.move(tmp, pendingDir+"/"+own)
 	}
-	return err
+	if err == nil {
+		var now info
+		// On a network file system, move may have taken the drop itself for the copy.
+		if now, err = s.ops.look(s.abs(pendingDir), own); err == nil && !now.same(copied) {
+			err = ErrChanging
+		}
+	}
+	if err != nil {
+		return "", errors.Join(err, ignoreNotExist(s.ops.unlink(s.abs(tmp))))
+	}
+	return own, nil
 }
 
-// rejectDrop sets aside the file that was judged, and no other that came under its
-// name since.
-func (s *Spool) rejectDrop(rel string, judged info, reason string) (Adopted, error) {
-	to, err := s.setAside(rel, reason)
+// rejectDrop sets aside the file that was judged as base.
+func (s *Spool) rejectDrop(base string, judged info, reason string) (Adopted, error) {
+	own, in, err := s.ownDrop(base)
 	if err != nil {
 		return Adopted{}, err
 	}
-	if taken, err := s.ops.look(s.abs(path.Dir(to)), path.Base(to)); err == nil && !taken.same(judged) {
-		return Adopted{Again: time.Millisecond}, errors.Join(s.returnDrop(to, rel), s.unexplain(to))
+	if !in.same(judged) {
+		return Adopted{Again: time.Millisecond, Base: own}, nil
+	}
+	return s.setDropAside(own, reason)
+}
+
+func (s *Spool) setDropAside(own, reason string) (Adopted, error) {
+	if _, err := s.setAside(pendingDir+"/"+own, dropName(own), reason); err != nil {
+		return Adopted{}, err
 	}
 	return Adopted{Rejected: reason, Done: true}, nil
 }

@@ -59,17 +59,20 @@ func adoptAll(t *testing.T, s *Spool, clock *handClock, limit time.Duration) map
 	for end := clock.now().Add(limit); ; {
 		var drops []string
 		mustDo(t, s.Waiting(func(Name) {}, func(base string) { drops = append(drops, base) }))
-		wait := time.Duration(0)
+		wait, more := time.Duration(0), false
 		for _, base := range drops {
 			a, err := s.Adopt(base, adoption(s))
 			if err != nil {
 				t.Fatal(err)
 			}
 			if a.Done {
-				got[base] = a
+				got[base], more = a, true
 			} else if a.Again > 0 && (wait == 0 || a.Again < wait) {
 				wait = a.Again
 			}
+		}
+		if more {
+			continue // something may have been dropped meanwhile
 		}
 		if wait == 0 || clock.now().Add(wait).After(end) {
 			return got

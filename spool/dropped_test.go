@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 // unsynced makes fsync free.
@@ -203,7 +204,7 @@ func before(s *Spool, op string, do func(path string)) {
 	}
 }
 
-// The first is through, and its job gone again: nothing is left to bind.
+// The first is through, and its job gone again: nothing is left to take.
 func TestAdopterComesMuchTooLate(t *testing.T) {
 	t.Parallel()
 	s := newSpool(t)
@@ -212,9 +213,9 @@ func TestAdopterComesMuchTooLate(t *testing.T) {
 	if !knowsWriters(t, s) {
 		t.Skip("this file system cannot say who is writing")
 	}
-	links := 0
-	before(s, "link", func(string) {
-		if links++; links == 1 {
+	renames := 0
+	before(s, "rename", func(string) {
+		if renames++; renames == 1 {
 			if _, err := other.Adopt("job.json", adoption(other)); err != nil {
 				t.Error(err)
 			}
@@ -222,8 +223,8 @@ func TestAdopterComesMuchTooLate(t *testing.T) {
 		}
 	})
 	a, err := s.Adopt("job.json", adoption(s))
-	if err != nil || a != (Adopted{}) || links > 3 {
-		t.Errorf("%+v, %v after %d links", a, err, links)
+	if err != nil || a != (Adopted{}) || renames != 1 {
+		t.Errorf("%+v, %v after %d renames", a, err, renames)
 	}
 	if got := append(all(t, s), Entry{}); len(got) != 1 || len(files(t, s, rejectedDir)) > 0 {
 		t.Errorf("have %q", tree(t, s))
@@ -293,7 +294,7 @@ func TestAdopterStoppedBeforeTheRename(t *testing.T) {
 	var taken error
 	stopped := false
 	s.ops.rename = func(old, new string) error {
-		if strings.HasPrefix(old, s.abs(pendingDir)) && !stopped {
+		if _, err := ParseName(path.Base(new)); err == nil && !stopped {
 			stopped = true
 			taken = other.Put(item(other, "chosen"))
 			return errors.New("stopped here")
@@ -395,7 +396,7 @@ func TestADropThatIsReplacedMeanwhile(t *testing.T) {
 	const good, other, bad = `{"command":"good"}`, `{"command":"other","id":"other"}`, `{"no":"command"}`
 	for what, c := range map[string]struct {
 		first, second string
-		again         bool // a third comes while the second is given back
+		again         bool // a third comes while the second is taken
 	}{
 		"adopted, another job":     {good, other, false},
 		"adopted, no job":          {good, bad, false},
@@ -423,7 +424,7 @@ func TestADropThatIsReplacedMeanwhile(t *testing.T) {
 			})
 			third := c.again
 			before(s, "link", func(from string) {
-				if third && filepath.Base(from) != "x.json" { // it is given back
+				if third && filepath.Base(from) != "x.json" { // it has another name now
 					third = false
 					replace(good)
 				}
@@ -483,6 +484,129 @@ func TestDropsAreRegularFiles(t *testing.T) {
 	}
 }
 
+// TestDropNameIsUsedAgain: a file name is its producer's. At each call of an adopter,
+// another adopter takes the file, and the producer drops the next one under the name
+// that has become free: both become jobs, each with its bytes and its id.
+func TestDropNameIsUsedAgain(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ what, first, second, ids string }{
+		{"chosen ids", `{"command":"first","id":"one"}`, `{"command":"second","id":"two"}`, "one two"},
+		{"the file's name", `{"command":"first"}`, `{"command":"second"}`, "x x-2"},
+		{"the second is no job", `{"command":"first","id":"one"}`, `{"no":"command"}`, "one"},
+		{"the first is no job", `{"no":"command"}`, `{"command":"second","id":"two"}`, "two"},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			t.Parallel()
+			for at, more := 1, true; more; at++ {
+				s := newSpool(t)
+				other, clock := reopen(t, s), driveClock(s)
+				other.ops.now = clock.now // one due time: the names of the jobs differ by id alone
+				drop(t, s, "x.json", c.first)
+				if !knowsWriters(t, s) {
+					t.Skip("this file system cannot say who is writing")
+				}
+				calls := 0
+				more = false
+				s.ops = hooked(s.ops, path.Dir(s.dir), hook{before: func(made call) fault {
+					if calls++; calls != at {
+						return fault{}
+					}
+					more = true
+					for base := range adoptAll(t, other, clock, 0) {
+						t.Logf("call %d, %s: the other takes %s", at, made, base)
+					}
+					writeFile(t, other.abs(DropPath("next.part")), c.second)
+					if err := os.Link(other.abs(DropPath("next.part")), other.abs(DropPath("x.json"))); err != nil {
+						more = false // the name is not free
+					}
+					mustDo(t, os.Remove(other.abs(DropPath("next.part"))))
+					return fault{}
+				}})
+				_, err := s.Adopt("x.json", adoption(s))
+				mustDo(t, err)
+				if calls < at {
+					return
+				}
+				if !more {
+					more = true
+					continue
+				}
+				adoptAll(t, other, clock, 2*ownedFor)
+				left := map[string]bool{}
+				var ids []string
+				for _, e := range all(t, other) {
+					left[readString(t, s.abs(e.Path))] = true
+					ids = append(ids, e.Name.ID)
+				}
+				rejects, err := other.Rejects()
+				mustDo(t, err)
+				for _, r := range rejects {
+					left[readString(t, s.abs(RejectedPath(r.Base)))] = true
+				}
+				slices.Sort(ids)
+				if len(ids)+len(rejects) != 2 || !left[c.first] || !left[c.second] || strings.Join(ids, " ") != c.ids {
+					t.Errorf("call %d: jobs %q; spool %q", at, ids, tree(t, s))
+				}
+			}
+		})
+	}
+}
+
+// TestDropThatAnotherOwns: a process that may still be at a file keeps it, for a while.
+func TestDropThatAnotherOwns(t *testing.T) {
+	t.Parallel()
+	for what, c := range map[string]struct {
+		writer func(s *Spool) string
+		wait   time.Duration
+	}{
+		"a living process":       {func(s *Spool) string { return reopen(t, s).writer }, ownedFor},
+		"another host's":         {func(*Spool) string { return Host{Name: "elsewhere-2"}.newWID() }, ownedFor},
+		"a process that is gone": {gone, 0},
+		"this process":           {func(s *Spool) string { return s.writer }, 0},
+	} {
+		s := newSpool(t)
+		clock := driveClock(s)
+		base := "nightly~" + c.writer(s) + "-1a.json"
+		drop(t, s, base, aJob)
+		if c.wait > 0 {
+			a, err := s.Adopt(base, adoption(s))
+			if err != nil || a.Done || a.Again <= c.wait-time.Second || a.Again > c.wait || a.Base != base {
+				t.Errorf("%s: %+v, %v", what, a, err)
+			}
+		}
+		begun := clock.now()
+		got := adoptAll(t, s, clock, 2*ownedFor)
+		if a := got[base]; a.Name.ID != "nightly" || clock.now().Sub(begun) > c.wait+soon {
+			t.Errorf("%s: after %s %+v", what, clock.now().Sub(begun), a)
+		}
+	}
+}
+
+func TestNamesOfOwnedDrops(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	s.host.Name = "web-1"
+	s.writer = s.host.newWID()
+	for _, stem := range []string{"x", "a~b", "x.json", "é", "20261123T084718123Z.p5.a0-3.x", strings.Repeat("n", 200), strings.Repeat("é", 125)} {
+		own := s.ownName(stem + suffix)
+		got, writer, ok := ownedDrop(own)
+		if !ok || writer != s.writer || len(own) > maxBase || !IsDrop(own) {
+			t.Errorf("%q becomes %q: %q of %q", stem, own, got, writer)
+		}
+		if got != stem && (len(stem) <= MaxIDLength || len(got) <= MaxIDLength || !utf8.ValidString(got)) {
+			t.Errorf("%q becomes %q, which is of %q", stem, own, got)
+		}
+		if again := s.ownName(own); again == own || (Drop{Base: again}).Stem() != got {
+			t.Errorf("%q becomes %q", own, again)
+		}
+	}
+	for _, base := range []string{"x.json", "x~.json", "x~y-1.json", "x~" + s.writer + ".json", "x~" + s.writer + "-.json", "x~" + s.writer + "-A.json", "x~" + s.writer + "-1.txt", s.writer + "-1.json"} {
+		if stem, _, ok := ownedDrop(base); ok {
+			t.Errorf("%q is taken for a drop that somebody owns: %q", base, stem)
+		}
+	}
+}
+
 // TestDropOfAnotherMember: the kernel refuses a link to a file that this user may not
 // write (protected_hardlinks). The job is ours then, with the same bytes, and if another
 // file comes under the drop's name meanwhile, that one is not lost.
@@ -493,10 +617,9 @@ func TestDropOfAnotherMember(t *testing.T) {
 	}
 	const member = 12345
 	for _, c := range []struct {
-		what      string
-		exchanges bool
-		newcomer  bool
-	}{{"exchange", true, false}, {"exchange, and a newcomer", true, true}, {"rename", false, false}, {"rename, and a newcomer", false, true}} {
+		what     string
+		newcomer bool
+	}{{"alone", false}, {"and a newcomer", true}} {
 		t.Run(c.what, func(t *testing.T) {
 			t.Parallel()
 			s := newSpool(t)
@@ -519,21 +642,23 @@ func TestDropOfAnotherMember(t *testing.T) {
 				}
 				return real.create(p, perm)
 			}
-			if !c.exchanges {
-				s.ops.exchange = func(string, string) error { return syscall.EINVAL }
-			}
 			adoptAll(t, s, clock, time.Hour)
-			e := only(t, s)
-			data, err := s.Read(e)
-			mustDo(t, err)
-			in, err := real.look(s.abs(pendingDir), path.Base(e.Path))
-			mustDo(t, err)
-			want, id := old, "job"
+			want := map[string]string{"job": old}
 			if c.newcomer {
-				want, id = late, "late" // it has replaced the old one, as any second drop of a name
+				want["late"] = late
 			}
-			if string(data) != want || e.Name.ID != id || int(in.uid) != os.Geteuid() || in.nlink != 2 {
-				t.Errorf("%s of user %d with %d links: %s", e.Path, in.uid, in.nlink, data)
+			for _, e := range all(t, s) {
+				data, err := s.Read(e)
+				mustDo(t, err)
+				in, err := real.look(s.abs(pendingDir), path.Base(e.Path))
+				mustDo(t, err)
+				if string(data) != want[e.Name.ID] || int(in.uid) != os.Geteuid() || in.nlink != 2 {
+					t.Errorf("%s of user %d with %d links: %s", e.Path, in.uid, in.nlink, data)
+				}
+				delete(want, e.Name.ID)
+			}
+			if len(want) > 0 {
+				t.Errorf("missing: %v", want)
 			}
 			if left := files(t, s, tmpDir); len(left) > 0 {
 				t.Errorf("left in tmp: %q", left)

@@ -105,7 +105,6 @@ func hooked(o ops, root string, h hook) ops {
 		return opened("update", func(p string) (file, error) { return o.update(p, perm) })(p)
 	}
 	x.link, x.rename = two("link", o.link), two("rename", o.rename)
-	x.exchange = two("exchange", o.exchange)
 	x.unlink, x.rmdir = one("unlink", o.unlink), one("rmdir", o.rmdir)
 	x.syncDir, x.syncFS = one("syncdir", o.syncDir), one("syncfs", o.syncFS)
 	x.mkdir = func(p string, perm fs.FileMode) error {

@@ -73,6 +73,8 @@ func scenarios(network bool) []scenario {
 			procs: []proc{putter("putter", "job", true, 0), {name: "sweeper", run: func(_ *world, p *process) { _, _ = p.SweepIDs() }}}},
 		{name: "two adopters of one drop and a worker", setup: drop,
 			procs: []proc{adopter("adopter 1", "nightly.json", ""), adopter("adopter 2", "nightly.json", ""), second(otherWID, 1, "done")}},
+		{name: "two adopters of one drop, and the next drop of its name", setup: drop,
+			procs: []proc{adopter("adopter 1", "nightly.json", ""), adopter("adopter 2", "nightly.json", ""), producer("nightly.json", "nightly-2")}},
 		{name: "two adopters of a drop that names its id", setup: drop,
 			procs: []proc{adopter("adopter 1", "nightly.json", "nightly"), adopter("adopter 2", "nightly.json", "nightly")}},
 		{name: "promotion, a claim, and a put into the same hour", setup: func(w *world) {

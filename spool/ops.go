@@ -18,19 +18,18 @@ import (
 type ops struct {
 	now func() time.Time
 
-	create   func(path string, perm fs.FileMode) (file, error) // O_CREAT|O_EXCL|O_RDWR
-	open     func(path string) (file, error)                   // read only; never follows a link, never blocks on a FIFO
-	update   func(path string, perm fs.FileMode) (file, error) // O_RDWR, follows no link; makes the file if perm is not 0
-	link     func(old, new string) error
-	rename   func(old, new string) error
-	unlink   func(path string) error
-	mkdir    func(path string, perm fs.FileMode) error
-	rmdir    func(path string) error
-	names    func(dir string, visit func(name string) error) error // the directory is opened anew each time
-	look     func(dir, name string) (info, error)                  // fstatat in a directory opened anew: see move
-	exchange func(a, b string) error                               // renameat2(RENAME_EXCHANGE), where the file system has it
-	syncDir  func(dir string) error
-	syncFS   func(dir string) error
+	create  func(path string, perm fs.FileMode) (file, error) // O_CREAT|O_EXCL|O_RDWR
+	open    func(path string) (file, error)                   // read only; never follows a link, never blocks on a FIFO
+	update  func(path string, perm fs.FileMode) (file, error) // O_RDWR, follows no link; makes the file if perm is not 0
+	link    func(old, new string) error
+	rename  func(old, new string) error
+	unlink  func(path string) error
+	mkdir   func(path string, perm fs.FileMode) error
+	rmdir   func(path string) error
+	names   func(dir string, visit func(name string) error) error // the directory is opened anew each time
+	look    func(dir, name string) (info, error)                  // fstatat in a directory opened anew: see move
+	syncDir func(dir string) error
+	syncFS  func(dir string) error
 }
 
 // file is an open file, as far as the protocol needs one.
@@ -99,11 +98,10 @@ func realOps() ops {
 		rmdir: func(path string) error {
 			return retry(func() error { return pathError("rmdir", path, unix.Rmdir(path)) })
 		},
-		exchange: func(a, b string) error { return retry(func() error { return exchangeNames(a, b) }) },
-		names:    readNames,
-		look:     lookAnew,
-		syncDir:  syncDirectory,
-		syncFS:   syncFileSystem,
+		names:   readNames,
+		look:    lookAnew,
+		syncDir: syncDirectory,
+		syncFS:  syncFileSystem,
 	}
 }
 

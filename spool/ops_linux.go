@@ -2,7 +2,6 @@ package spool
 
 import (
 	"errors"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -50,11 +49,4 @@ func syncFileSystem(dir string) error {
 	}
 	defer unix.Close(d)
 	return pathError("syncfs", dir, unix.Syncfs(d))
-}
-
-func exchangeNames(a, b string) error {
-	if err := unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE); err != nil {
-		return &os.LinkError{Op: "exchange", Old: a, New: b, Err: err}
-	}
-	return nil
 }

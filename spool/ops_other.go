@@ -30,5 +30,3 @@ func (f osFile) stamp(t time.Time) error {
 func (osFile) beingWritten() (yes, known bool) { return false, false }
 
 func syncFileSystem(string) error { return errors.ErrUnsupported }
-
-func exchangeNames(string, string) error { return errors.ErrUnsupported }

@@ -141,6 +141,16 @@ func working() []operation {
 				}
 				return err
 			}
+			// It may have another name by then.
+			w.again = func() error {
+				return w.x.Drops(func(base string) {
+					got, err := w.x.Adopt(base, w.decide)
+					mustDo(w.t, err)
+					if got.Rejected != "" {
+						w.fates[content("a.json")] = fate{pendingDir, rejectedDir}
+					}
+				})
+			}
 		}
 	}
 	return []operation{
@@ -273,6 +283,9 @@ func keeping() []operation {
 			it := w.job("job-1", "")
 			mustDo(w.t, w.s.WriteLog("job-1", 1, "json", []byte("{}")), os.Remove(w.s.abs(pendingDir+"/"+w.s.file(it.Name))))
 			w.job("job-2", pendingDir)
+			replaced := w.s.abs(pendingDir + "/" + w.s.file(w.job("job-3", pendingDir).Name))
+			writeFile(w.t, replaced+".part", content("job-3"))
+			mustDo(w.t, os.Rename(replaced+".part", replaced))
 			w.op = func() error { _, err := w.x.SweepIDs(); return err }
 		}},
 		{"Recover", false, func(w *scene) {

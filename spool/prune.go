@@ -20,7 +20,7 @@ func (s *Spool) Prune(done, dead time.Time, dry bool, each func(Entry) bool) (p 
 			return nil
 		}
 		if !dry {
-			if err := s.remove([]Entry{e}); err != nil {
+			if err := s.remove(e); err != nil {
 				if errors.Is(err, ErrLost) {
 					return nil
 				}

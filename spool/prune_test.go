@@ -1,8 +1,10 @@
 package spool
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -119,4 +121,131 @@ func TestPruneRemovesEmptyDirectories(t *testing.T) {
 	c := mustClaim(t, s, l, "job-1")
 	_, err = c.Done(Ending{Outcome: "done"})
 	mustDo(t, err)
+}
+
+// TestRemoveBesideASuccessor: as soon as a job is gone, its id is another's. What that
+// job has written by then is not removed with the records of the one before, at whatever
+// call of the removal it comes; nor by a repair.
+func TestRemoveBesideASuccessor(t *testing.T) {
+	t.Parallel()
+	for what, remove := range map[string]func(s *Spool, e Entry) error{
+		"Remove": func(s *Spool, e Entry) error { return s.Remove(e) },
+		"Prune": func(s *Spool, _ Entry) error {
+			_, err := s.Prune(time.Time{}, s.Now().Add(time.Hour), false, nil)
+			return err
+		},
+		"rm and a repair": func(s *Spool, e Entry) error {
+			mustDo(t, os.Remove(s.abs(e.Path)), os.Remove(s.abs(s.idPath(e.Name.ID))))
+			_, found := breaches(t, s)
+			for _, b := range found {
+				if strings.HasPrefix(b.Code, "stale-") {
+					mustDo(t, b.Repair())
+				}
+			}
+			return nil
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			ran := false
+			for at, more := 1, true; more; at++ {
+				s := newSpool(t)
+				l := mustRegister(t, s)
+				c := mustClaim(t, s, l, "x")
+				mustDo(t, s.WriteLog("x", 1, "json", []byte("old")))
+				_, err := c.Bury(Ending{Outcome: "failed"})
+				mustDo(t, err)
+				e := only(t, s)
+				other := reopen(t, s)
+				ol := mustRegister(t, other)
+				calls, came := 0, false
+				s.ops = hooked(s.ops, path.Dir(s.dir), hook{before: func(made call) fault {
+					calls++
+					if calls < at || came || made.op == "close" {
+						return fault{}
+					}
+					it := item(other, "x")
+					if held, err := other.ops.look(other.abs(path.Dir(other.idPath("x"))), "x.json"); err == nil && made.op != "lock" && held.nlink > 1 {
+						return fault{} // the id is not free yet
+					}
+					if s.locked(t) {
+						return fault{} // it would wait
+					}
+					mustDo(t, other.Put(it))
+					came, ran = true, true
+					c, err := ol.Claim(it.Name)
+					mustDo(t, err)
+					_ = other.WriteLog("x", 1, "json", []byte("new")) // after rm, the old one may lie there
+					mustDo(t, other.WriteLog("x", 1, "out", []byte("precious")))
+					_, err = c.Done(Ending{Outcome: "done"})
+					mustDo(t, err)
+					return fault{}
+				}})
+				mustDo(t, remove(s, e))
+				more = calls >= at
+				if !came {
+					continue
+				}
+				if got := only(t, other); got.State != Done {
+					t.Fatalf("call %d: have %v", at, got)
+				}
+				if data, err := other.ReadLog("x", 1, "out"); err != nil || string(data) != "precious" {
+					t.Errorf("call %d: the new job's output is %q, %v", at, data, err)
+				}
+				if data, err := other.ReadLog("x", 1, "json"); what != "rm and a repair" && (err != nil || string(data) != "new") {
+					t.Errorf("call %d: the new job's record is %q, %v", at, data, err)
+				}
+				if err := other.Put(item(other, "x")); !errors.Is(err, ErrDuplicate) {
+					t.Errorf("call %d: its id is free: %v", at, err)
+				}
+			}
+			if !ran {
+				t.Error("the successor never came")
+			}
+		})
+	}
+}
+
+// locked reports whether somebody holds the spool's lock.
+func (s *Spool) locked(t *testing.T) bool {
+	t.Helper()
+	f, err := realOps().update(s.abs(lockFile), 0)
+	mustDo(t, err)
+	defer f.Close()
+	free, err := f.tryLock()
+	mustDo(t, err)
+	return !free
+}
+
+// TestRemoveOfAJobWithAMillionAttempts: a name that a person made up costs a listing,
+// not three million calls.
+func TestRemoveOfAJobWithAMillionAttempts(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	n := Name{Due: aDue, Attempt: MaxAttempt, Allowed: MaxAttempt, Outcome: "failed", ID: "x"}
+	plant(t, s, deadDir+"/"+s.file(n), s.idPath("x"))
+	mustDo(t, s.WriteLog("x", 1, "out", nil), s.WriteLog("x", MaxAttempt, "json", nil))
+	calls := 0
+	s.ops = hooked(s.ops, path.Dir(s.dir), hook{before: func(call) fault { calls++; return fault{} }})
+	mustDo(t, s.Remove(only(t, s)))
+	if calls > 30 {
+		t.Errorf("%d calls", calls)
+	}
+	if named, _ := breaches(t, s); len(named) > 0 {
+		t.Errorf("breaches: %q", named)
+	}
+}
+
+// TestRemoveOfAJobThatIsNotBound: its records go with it all the same.
+func TestRemoveOfAJobThatIsNotBound(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	for _, id := range []string{"x", s.NewID()} {
+		n := Name{Due: aDue, Attempt: 1, Allowed: 1, Outcome: "failed", ID: id}
+		writeFile(t, s.abs(deadDir+"/"+s.file(n)), aJob)
+		mustDo(t, s.WriteLog(id, 1, "out", nil), s.Remove(only(t, s)))
+		if named, _ := breaches(t, s); len(named) > 0 {
+			t.Errorf("%s: breaches: %q", id, named)
+		}
+	}
 }

@@ -49,10 +49,10 @@ func (s *Spool) unexplain(to string) error {
 	return ignoreNotExist(s.ops.unlink(s.abs(to + whySuffix)))
 }
 
-// setAside moves a file that is not a job to rejected/. The error wraps fs.ErrNotExist
-// if the file is gone.
-func (s *Spool) setAside(rel, reason string) (to string, err error) {
-	to, err = s.explain(path.Base(rel), reason)
+// setAside moves a file that is not a job to rejected/, where it is called base. The
+// error wraps fs.ErrNotExist if the file is gone.
+func (s *Spool) setAside(rel, base, reason string) (to string, err error) {
+	to, err = s.explain(base, reason)
 	if err != nil {
 		return "", err
 	}

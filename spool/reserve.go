@@ -50,7 +50,7 @@ func (s *Spool) reserve(id, from string) error {
 		if !errors.Is(err, fs.ErrExist) && !s.network {
 			return err
 		}
-		stale, staleErr := s.freeIfStale(id, held, true)
+		stale, staleErr := s.freeIfStale(id, held)
 		if staleErr != nil {
 			return staleErr
 		}
@@ -65,21 +65,25 @@ func (s *Spool) reserve(id, from string) error {
 }
 
 // freeIfStale removes the binding of id to held if the spool does not hold that job
-// any more; with logs, also what is kept of that job's attempts, which would pass for
-// the next one's. All removals of bindings happen under the spool's lock: otherwise two
-// could take the same binding for stale, and one remove what the other's successor
-// has just made.
-func (s *Spool) freeIfStale(id string, held info, logs bool) (bool, error) {
-	var cancelled Entry
-	if held.nlink > 1 {
-		// Another name exists; if a person moved it out of the spool, it is not the
-		// spool's any more. This look costs a listing, but only a duplicate pays it.
-		found, e, err := s.holds(id, held)
-		if err != nil || found && !(e.State == Dead && e.Outcome == OutcomeCancelled) {
-			return false, err
-		}
-		cancelled = e
+// any more, and what is kept of that job's attempts, which would pass for the next
+// one's. All removals of bindings happen under the spool's lock: otherwise two could
+// take the same binding for stale, and one remove what the other's successor has just
+// made.
+func (s *Spool) freeIfStale(id string, held info) (bool, error) {
+	// That no other name exists does not say that the job is gone: an editor, sed -i or a
+	// backup puts another file under its name. That one exists does not say that it is
+	// the spool's: a person may have moved it out. This look costs a listing, but only a
+	// duplicate pays it.
+	found, e, err := s.holds(id, held)
+	if err != nil || found && !(e.State == Dead && e.Outcome == OutcomeCancelled) {
+		return false, err
 	}
+	return s.free(id, held, e)
+}
+
+// free removes the binding of id to held, of which nothing was found but perhaps a
+// cancelled job, unless something has become of it since.
+func (s *Spool) free(id string, held info, cancelled Entry) (bool, error) {
 	unlock, err := s.lock()
 	if err != nil {
 		return false, err
@@ -93,10 +97,10 @@ func (s *Spool) freeIfStale(id string, held info, logs bool) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if !now.same(held) || now.nlink > held.nlink {
-		return true, nil // someone else's by now: the next link will tell
+	if !now.same(held) || now.nlink != held.nlink {
+		return true, nil // someone else's by now, or the job has just gone: the next link will tell
 	}
-	if now.nlink > 1 && !now.ctime.Equal(held.ctime) {
+	if !now.ctime.Equal(held.ctime) {
 		// It was renamed while it was looked for, so that not having seen it proves
 		// nothing: a job that goes back to pending/ can pass a scan by again and again.
 		return false, nil
@@ -106,16 +110,39 @@ func (s *Spool) freeIfStale(id string, held info, logs bool) (bool, error) {
 			return false, err
 		}
 	}
-	if logs {
-		if err := s.removeLogs(id); err != nil {
-			return false, err
-		}
+	if err := s.removeLogs(id); err != nil {
+		return false, err
 	}
-	err = s.ops.unlink(s.abs(ref))
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
+	err = ignoreNotExist(s.ops.unlink(s.abs(ref)))
 	return err == nil, err
+}
+
+// rebind binds an id to the file that its job has now: the one to which it is bound,
+// held, has no other name. The new binding takes the place of the old one by a rename, so
+// that the id is not free for a moment.
+func (s *Spool) rebind(id string, held info, e Entry) error {
+	unlock, err := s.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	ref := s.idPath(id)
+	now, err := s.ops.look(s.abs(path.Dir(ref)), path.Base(ref))
+	if err != nil || !now.same(held) || now.nlink > 1 {
+		return ignoreNotExist(err)
+	}
+	tmp := tmpDir + "/" + s.nextFile() + "!binding"
+	err = s.ops.link(s.abs(e.Path), s.abs(tmp))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return nil // it has moved on; or it is another member's (see takeDrop), and stays as it is
+	}
+	if err == nil {
+		err = s.move(tmp, ref)
+	}
+	if err != nil {
+		return errors.Join(err, ignoreNotExist(s.ops.unlink(s.abs(tmp))))
+	}
+	return nil
 }
 
 // holds reports whether a job with this id is in any state, and which, or the file itself on

@@ -186,3 +186,64 @@ func TestRecordsOfAnEarlierJobAreGone(t *testing.T) {
 		mustDo(t, err, s.Remove(Entry{Name: settled.Name, State: Dead, Path: settled.Path}))
 	}
 }
+
+// TestReplacedFileKeepsItsID: sed -i, an editor or a backup that is played back puts
+// another file under a job's name, and the one that is bound has no other name. The job
+// is there all the same: it keeps its id and its records, in every state.
+func TestReplacedFileKeepsItsID(t *testing.T) {
+	t.Parallel()
+	for what, keep := range map[string]func(s *Spool) error{
+		"a sweep": func(s *Spool) error { _, err := s.SweepIDs(); return err },
+		"a put":   func(*Spool) error { return nil }, // the one at the end
+		"a repair": func(s *Spool) error {
+			named, found := breaches(t, s)
+			if len(found) != 1 || found[0].Code != "unbound-id" || found[0].Harmless() {
+				t.Errorf("the check says %q", named)
+				return nil
+			}
+			return found[0].Repair()
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			s := newSpool(t)
+			l := mustRegister(t, s)
+			c := mustClaim(t, s, l, "x")
+			mustDo(t, s.WriteLog("x", 1, "out", []byte("precious")))
+			look := func(st State) {
+				t.Helper()
+				p := s.abs(only(t, s).Path)
+				data := readString(t, p)
+				writeFile(t, s.abs(tmpDir+"/new"), data)
+				mustDo(t, os.Rename(s.abs(tmpDir+"/new"), p), keep(s))
+				if got, err := s.ReadLog("x", 1, "out"); err != nil || string(got) != "precious" {
+					t.Errorf("%s: its output is %q, %v", st, got, err)
+				}
+				if err := s.Put(item(s, "x")); !errors.Is(err, ErrDuplicate) {
+					t.Errorf("%s: a second job of its id: %v", st, err)
+				}
+				if what == "a put" {
+					return
+				}
+				if inode(t, p) != inode(t, s.abs(s.idPath("x"))) {
+					t.Errorf("%s: its id is not bound to it", st)
+				}
+				if named, _ := breaches(t, s); len(named) > 0 {
+					t.Errorf("%s: breaches: %q", st, named)
+				}
+			}
+			look(Processing)
+			_, err := c.Bury(Ending{Outcome: "failed"})
+			mustDo(t, err)
+			look(Dead)
+			_, err = s.Revive(only(t, s), 1)
+			mustDo(t, err)
+			look(Pending)
+			mustDo(t, s.Remove(only(t, s)))
+			if named, _ := breaches(t, s); len(named) > 0 || len(files(t, s, tmpDir)) > 0 {
+				t.Errorf("in the end: %q, in tmp %q", named, files(t, s, tmpDir))
+			}
+			mustPut(t, s, "x")
+		})
+	}
+}

@@ -32,58 +32,103 @@ func (s *Spool) Revive(e Entry, allowance int) (Entry, error) {
 // Remove deletes a job that nobody holds, and what is known of its attempts. The
 // error wraps ErrLost if it is not there any more.
 func (s *Spool) Remove(e Entry) error {
-	if err := s.remove([]Entry{e}); err != nil {
+	if err := s.remove(e); err != nil {
 		return fmt.Errorf("remove job %q: %w", e.Name.ID, err)
 	}
 	return s.Sync(path.Dir(e.Path))
 }
 
-// remove deletes jobs: the job first, because what is then left over names nothing
-// and is swept, where a job without its binding could lose its id to another.
-func (s *Spool) remove(entries []Entry) error {
-	for _, e := range entries {
-		if e.State == Processing {
-			return errors.New("a worker has it")
-		}
-		err := s.ops.unlink(s.abs(e.Path))
-		if errors.Is(err, fs.ErrNotExist) {
-			return ErrLost
-		}
-		if err != nil {
-			return err
-		}
+// remove deletes a job, and then what is known of it: what is then left over names
+// nothing and is swept, where a job without its binding could lose its id to another.
+func (s *Spool) remove(e Entry) error {
+	if e.State == Processing {
+		return errors.New("a worker has it")
 	}
-	for _, e := range entries {
-		for attempt := 1; attempt <= e.Attempt; attempt++ {
-			for _, kind := range logKinds {
-				err := s.ops.unlink(s.LogPath(e.Name.ID, attempt, kind))
-				if err != nil && !errors.Is(err, fs.ErrNotExist) {
-					return err
-				}
-			}
-		}
-		if err := s.freeID(e.Name.ID); err != nil {
-			return err
-		}
+	in, err := s.ops.look(s.abs(path.Dir(e.Path)), path.Base(e.Path))
+	var held info
+	if err == nil {
+		held, err = s.boundTo(e)
 	}
-	return nil
+	if err == nil {
+		err = s.ops.unlink(s.abs(e.Path))
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return ErrLost
+	}
+	if err != nil {
+		return err
+	}
+	_, generated := ulidTime(e.Name.ID)
+	switch {
+	case held.ino == 0 && generated:
+		return s.removeRecords(e) // nobody else gets this id
+	case held.same(in):
+		return s.unbind(e, held)
+	case held.nlink == 1:
+		// The job's file had been replaced, by an editor say, and was not bound any more.
+		_, err = s.freeIfStale(e.Name.ID, held)
+		return err
+	}
+	return nil // they are those of another job that has this id
+}
+
+// boundTo is the file to which the id of a job is bound; that of a chosen id is bound
+// if it was not, because nobody may get it before the records of this job are gone.
+func (s *Spool) boundTo(e Entry) (held info, err error) {
+	ref := s.idPath(e.Name.ID)
+	held, err = s.ops.look(s.abs(path.Dir(ref)), path.Base(ref))
+	if !errors.Is(err, fs.ErrNotExist) {
+		return held, err
+	}
+	if _, generated := ulidTime(e.Name.ID); generated {
+		return info{}, nil
+	}
+	if err := s.reserve(e.Name.ID, e.Path); err != nil && !errors.Is(err, ErrDuplicate) {
+		return info{}, err
+	}
+	return s.ops.look(s.abs(path.Dir(ref)), path.Base(ref))
+}
+
+// unbind removes the records of a job whose file has been removed, and its binding,
+// unless that is another's by now: from the moment on at which the file was gone, the id
+// is that of anyone who wants it. Who takes it removes the records first, so that those
+// that are there then are the new job's. As long as the binding is there, under the
+// spool's lock, nobody can. It stays if its file has another name somewhere.
+func (s *Spool) unbind(e Entry, held info) error {
+	unlock, err := s.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	ref := s.idPath(e.Name.ID)
+	now, err := s.ops.look(s.abs(path.Dir(ref)), path.Base(ref))
+	// The number of an inode that is gone is soon another's: then it has its two links.
+	if err != nil || !now.same(held) || now.nlink >= held.nlink {
+		return ignoreNotExist(err)
+	}
+	if err := s.removeRecords(e); err != nil || now.nlink > 1 {
+		return err
+	}
+	return ignoreNotExist(s.ops.unlink(s.abs(ref)))
 }
 
 var logKinds = [...]string{"json", "out", "err"}
 
-// freeID removes the binding of an id whose job is gone.
-func (s *Spool) freeID(id string) error {
-	if _, generated := ulidTime(id); generated {
-		return nil
+// fewAttempts is up to how many attempts their records are removed one by one. Beyond
+// that a listing costs less, and a name can say that there were a million.
+const fewAttempts = 30
+
+// removeRecords removes what is kept of a job's attempts.
+func (s *Spool) removeRecords(e Entry) error {
+	if e.Attempt > fewAttempts {
+		return s.removeLogs(e.Name.ID)
 	}
-	ref := s.idPath(id)
-	held, err := s.ops.look(s.abs(path.Dir(ref)), path.Base(ref))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	for attempt := 1; attempt <= e.Attempt; attempt++ {
+		for _, kind := range logKinds {
+			if err := ignoreNotExist(s.ops.unlink(s.LogPath(e.Name.ID, attempt, kind))); err != nil {
+				return err
+			}
+		}
 	}
-	if err != nil || held.nlink > 1 {
-		return err
-	}
-	_, err = s.freeIfStale(id, held, false)
-	return err
+	return nil
 }

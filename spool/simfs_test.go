@@ -334,7 +334,6 @@ func (f *simFS) ops() ops {
 			}
 			return simError("fsync", dir, err)
 		},
-		exchange: func(string, string) error { return syscall.EINVAL },
 		syncFS: func(string) error {
 			f.commit(len(f.records))
 			f.each(f.root, func(n *simNode) { n.synced = slices.Clone(n.data) })

@@ -98,10 +98,25 @@ func (s *Spool) running(wid string) bool {
 	return host != s.host.Name || startTime(pid) != ""
 }
 
-// SweepIDs frees the ids of jobs that are gone: moved away or deleted by hand. It
-// looks at every binding, so it is for once in a while.
+// SweepIDs frees the ids of jobs that are gone: moved away or deleted by hand. Ids whose
+// job has another file than the one that was bound, because an editor or a backup has
+// replaced it, are bound to that. It looks at every binding, so it is for once in a
+// while.
 func (s *Spool) SweepIDs() (freed int, err error) {
-	err = s.walkEach(idsDir, func(xx string) error {
+	alone, err := s.lonelyBindings()
+	if err == nil && len(alone) > 0 {
+		freed, err = s.settleBindings(alone)
+	}
+	if err != nil {
+		return freed, fmt.Errorf("sweep ids: %w", err)
+	}
+	return freed, nil
+}
+
+// lonelyBindings are those whose file has no other name.
+func (s *Spool) lonelyBindings() (map[string]info, error) {
+	alone := map[string]info{}
+	err := s.walkEach(idsDir, func(xx string) error {
 		dir := idsDir + "/" + xx
 		var ids []string
 		if err := s.ops.names(s.abs(dir), func(base string) error {
@@ -117,21 +132,43 @@ func (s *Spool) SweepIDs() (freed int, err error) {
 			if ignoreNotExist(err) != nil {
 				return err
 			}
-			if err != nil || in.nlink > 1 {
-				continue
-			}
-			gone, err := s.freeIfStale(id, in, true)
-			if err != nil {
-				return err
-			}
-			if gone {
-				freed++
+			if err == nil && in.nlink < 2 {
+				alone[id] = in
 			}
 		}
 		return nil
 	})
-	if err != nil {
-		return freed, fmt.Errorf("sweep ids: %w", err)
+	return alone, err
+}
+
+// settleBindings looks for the jobs of these ids, twice, because one look that does not
+// see a job proves nothing; then it binds those that are there and frees the others.
+func (s *Spool) settleBindings(alone map[string]info) (freed int, err error) {
+	jobs := map[string]Entry{}
+	for range 2 {
+		if err := s.Each(func(e Entry) error {
+			if _, wanted := alone[e.Name.ID]; wanted {
+				jobs[e.Name.ID] = e
+			}
+			return nil
+		}, Pending, Processing, Done, Dead); err != nil {
+			return freed, err
+		}
+	}
+	for id, held := range alone {
+		if e, there := jobs[id]; there {
+			if err := s.rebind(id, held, e); err != nil {
+				return freed, err
+			}
+			continue
+		}
+		gone, err := s.free(id, held, Entry{})
+		if err != nil {
+			return freed, err
+		}
+		if gone {
+			freed++
+		}
 	}
 	return freed, nil
 }
