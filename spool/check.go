@@ -319,7 +319,7 @@ func (c *checker) logs() error {
 	for _, rels := range orphans {
 		for _, rel := range rels {
 			c.add(Breach{"stale-log", rel, "its job is gone", "a repair removes it", func() error {
-				return ignoreNotExist(c.s.ops.unlink(c.s.abs(rel)))
+				return c.s.unlinkLog(c.s.abs(rel))
 			}})
 		}
 	}

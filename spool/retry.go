@@ -56,8 +56,7 @@ func (s *Spool) remove(entries []Entry) error {
 	for _, e := range entries {
 		for attempt := 1; attempt <= e.Attempt; attempt++ {
 			for _, kind := range logKinds {
-				err := s.ops.unlink(s.LogPath(e.Name.ID, attempt, kind))
-				if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				if err := s.unlinkLog(s.LogPath(e.Name.ID, attempt, kind)); err != nil {
 					return err
 				}
 			}
@@ -69,7 +68,8 @@ func (s *Spool) remove(entries []Entry) error {
 	return nil
 }
 
-var logKinds = [...]string{"json", "out", "err"}
+// logKinds are what there can be of an attempt; FORMAT.md, section 2, says what they are.
+var logKinds = [...]string{"json", "out", "err", "result", "progress"}
 
 // freeID removes the binding of an id whose job is gone.
 func (s *Spool) freeID(id string) error {
