@@ -30,8 +30,13 @@ type Attempt struct {
 	StderrBytes     int64      `json:"stderr_bytes"`
 	StdoutCut       int64      `json:"stdout_cut_bytes"` // what exceeded the output limit
 	StderrCut       int64      `json:"stderr_cut_bytes"`
-	Next            string     `json:"next"` // done, retry, dead, requeue
+	Fatal           bool       `json:"fatal"` // it said that retries are of no use
+	Next            string     `json:"next"`  // done, retry, dead, requeue, snooze
 	NextDue         *time.Time `json:"next_due_at"`
+
+	// What the job itself wrote about the attempt. It is not part of the record: it lies
+	// in files of its own, and Get reads it.
+	Report
 }
 
 // OutcomeRunning is what an attempt that has not ended shows instead of an Outcome.
@@ -41,6 +46,9 @@ const (
 	kindRecord = "json"
 	kindStdout = "out"
 	kindStderr = "err"
+
+	kindResult   = "result"
+	kindProgress = "progress"
 )
 
 // writeRecord keeps the record. One that is there already is left: it is that of an
@@ -78,6 +86,7 @@ func (q *Queue) attempts(e spool.Entry) []Attempt {
 		} else if !ok {
 			continue
 		}
+		a.Report = q.readReport(e.Name.ID, n)
 		all = append(all, a)
 	}
 	return all

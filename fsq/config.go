@@ -20,6 +20,9 @@ type Config struct {
 	KillGrace     time.Duration // from SIGTERM to SIGKILL
 	OutputLimit   int64         // bytes kept of each stream of each attempt
 	MaxLost       int           // a job that lost more workers than this is dead
+	SnoozeCodes   ExitCodes     // of jobs that do not say: exit statuses that ask to be tried later
+	SnoozeMax     int           // how often a job may ask for that, if it does not say
+	FatalCodes    ExitCodes     // of jobs that do not say: exit statuses after which no retry helps
 	Lease         time.Duration // a worker on another host that is silent for this long is dead
 	PollInterval  time.Duration // 0: chosen by the file system
 	RetentionDone time.Duration // 0: kept for ever
@@ -41,6 +44,11 @@ func DefaultConfig() Config {
 		KillGrace:     5 * time.Second,
 		OutputLimit:   10 << 20,
 		MaxLost:       3,
+		// EX_TEMPFAIL of sysexits(3), and what qmail takes for a permanent failure.
+		SnoozeCodes: Codes(75),
+		FatalCodes:  Codes(100),
+		// At the longest wait of an hour that is four days.
+		SnoozeMax: 100,
 		// 12 heartbeats of 15 s. Stalls of network clients were seen up to 163 s.
 		Lease: 3 * time.Minute,
 	}
@@ -79,6 +87,12 @@ var settings = []setting{
 		func(c *Config) *int64 { return &c.OutputLimit }),
 	wholeSetting("max-lost", "how often a job's worker may die before the job counts as dead", 0, MaxMaxRetries,
 		func(c *Config) *int { return &c.MaxLost }),
+	codesSetting("snooze-codes", "exit statuses by which a job asks to be tried later and spends no retry: a list such as 75,111, or none",
+		func(c *Config) *ExitCodes { return &c.SnoozeCodes }),
+	wholeSetting("snooze-max", "how often a job may ask for that; from then on it counts as failed", 0, MaxMaxRetries,
+		func(c *Config) *int { return &c.SnoozeMax }),
+	codesSetting("fatal-codes", "exit statuses after which a job is dead at once, whatever retries it has left: a list, or none",
+		func(c *Config) *ExitCodes { return &c.FatalCodes }),
 	durationSetting("lease", "silence after which a worker on another host counts as dead", MinLease,
 		func(c *Config) *time.Duration { return &c.Lease }),
 	optionalSetting("poll-interval", "time between looks at the spool (0: chosen by the file system)", 10*time.Millisecond,
@@ -167,6 +181,17 @@ func boolSetting(key, help string, field func(*Config) *bool) setting {
 		*field(c) = b
 		return nil
 	}, func(c *Config) string { return strconv.FormatBool(*field(c)) }}
+}
+
+func codesSetting(key, help string, field func(*Config) *ExitCodes) setting {
+	return setting{key, help, false, func(c *Config, s string) error {
+		set, err := parseCodes(s)
+		if err != nil {
+			return err
+		}
+		*field(c) = set
+		return nil
+	}, func(c *Config) string { return field(c).String() }}
 }
 
 // Settings are all settings, in the order in which to show them.

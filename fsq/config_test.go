@@ -10,7 +10,7 @@ import (
 func TestSettings(t *testing.T) {
 	want := [][2]string{
 		{"max-retries", "3"}, {"backoff-base", "2"}, {"backoff-max", "1h"}, {"backoff-jitter", "0.1"}, {"timeout", "0"},
-		{"kill-grace", "5s"}, {"output-limit", "10MiB"}, {"max-lost", "3"}, {"lease", "3m"}, {"poll-interval", "0"},
+		{"kill-grace", "5s"}, {"output-limit", "10MiB"}, {"max-lost", "3"}, {"snooze-codes", "75"}, {"snooze-max", "100"}, {"fatal-codes", "100"}, {"lease", "3m"}, {"poll-interval", "0"},
 		{"retention-done", "0"}, {"retention-dead", "0"}, {"trust-group", "false"},
 	}
 	var got [][2]string
@@ -32,7 +32,7 @@ func TestConfigSet(t *testing.T) {
 	var got Config
 	for key, value := range map[string]string{
 		"max-retries": "7.0", "backoff-base": "1.5", "backoff-max": "2h", "backoff-jitter": "0", "timeout": "90",
-		"kill-grace": "250ms", "output-limit": "1m", "max-lost": " 9 ", "lease": "30s", "poll-interval": "2s",
+		"kill-grace": "250ms", "output-limit": "1m", "max-lost": " 9 ", "snooze-codes": "111, 75,75", "snooze-max": "0", "fatal-codes": "none", "lease": "30s", "poll-interval": "2s",
 		"retention-done": "7d", "retention-dead": "2w", "trust-group": "1",
 	} {
 		if err := got.Set(key, value); err != nil {
@@ -41,7 +41,7 @@ func TestConfigSet(t *testing.T) {
 	}
 	want := Config{
 		MaxRetries: 7, BackoffBase: 1.5, BackoffMax: 2 * time.Hour, Timeout: 90 * time.Second, KillGrace: 250 * time.Millisecond,
-		OutputLimit: 1 << 20, MaxLost: 9, Lease: 30 * time.Second, PollInterval: 2 * time.Second,
+		OutputLimit: 1 << 20, MaxLost: 9, SnoozeCodes: Codes(75, 111), Lease: 30 * time.Second, PollInterval: 2 * time.Second,
 		RetentionDone: week, RetentionDead: 2 * week, TrustGroup: true,
 	}
 	if got != want {
@@ -65,6 +65,13 @@ func TestConfigSetRefuses(t *testing.T) {
 		{"kill-grace", "-1s", "must be a duration such as"},
 		{"output-limit", "much", "must be a size such as"},
 		{"output-limit", "0", "must be at least 1"},
+		{"snooze-codes", "0", "must be exit statuses from 1 to 255 with commas between, such as 75,111, or none, not \"0\""},
+		{"snooze-codes", "75,256", "must be exit statuses"},
+		{"fatal-codes", "75,,76", "must be exit statuses"},
+		{"fatal-codes", "75-80", "must be exit statuses"},
+		{"fatal-codes", "75 76", "must be exit statuses"},
+		{"fatal-codes", "none,75", "must be exit statuses"},
+		{"snooze-max", "-1", "must be a whole number from 0 to 100000"},
 		{"lease", "0", "must be at least 1s"},
 		{"poll-interval", "1ms", "must be 0 or at least 10ms"},
 		{"retention-done", "1y", "must be a duration such as"},

@@ -19,6 +19,10 @@ const (
 	OutcomeLost        Outcome = "lost"        // its worker died
 	OutcomeInterrupted Outcome = "interrupted" // its worker gave it back
 	OutcomeCancelled   Outcome = "cancelled"
+	OutcomeSnoozed     Outcome = "snoozed" // it asked to be tried later
+	// OutcomeFatal is a failure after which no retry helps. Decide makes OutcomeFailed
+	// of it, so no name and no record spells it.
+	OutcomeFatal Outcome = "fatal"
 )
 
 // Policy is what decides about a job's next attempt: its own fields, and the
@@ -29,6 +33,8 @@ type Policy struct {
 	BackoffMax    time.Duration // the longest wait before a retry; 0: no wait
 	BackoffJitter float64       // up to this fraction of the wait is added
 	MaxLost       int           // more lost attempts than this are too many
+	SnoozeMax     int           // more snoozed attempts than this count as failed
+	SnoozeFor     time.Duration // the wait that a snoozed attempt asked for; 0 or less: the backoff
 }
 
 // Verdict is where a job goes after an attempt.
@@ -40,6 +46,7 @@ const (
 	VerdictRetry                  // waits for its next attempt
 	VerdictDead                   // given up, or cancelled
 	VerdictRequeue                // goes back as it was: the attempt was not its fault
+	VerdictSnooze                 // waits as it was: the attempt asked for it
 )
 
 func (v Verdict) String() string {
@@ -52,6 +59,8 @@ func (v Verdict) String() string {
 		return "dead"
 	case VerdictRequeue:
 		return "requeue"
+	case VerdictSnooze:
+		return "snooze"
 	default:
 		return "verdict " + strconv.Itoa(int(v))
 	}
@@ -63,30 +72,45 @@ type Decision struct {
 	Due     time.Time // of the next attempt, or when it was settled; UTC, whole milliseconds
 	Allowed int       // attempts that may be begun, ever
 	Lost    int       // attempts whose worker died, ever
+	Snoozed int       // attempts that asked to be tried later
+	Outcome Outcome   // as what the attempt counts
 }
 
 // Decide says what becomes of a job whose attempt ended with o at now. n is the
 // claim's name, so n.Attempt counts that attempt. rnd is a random number of
 // [0, 1) for the jitter. An outcome that it does not know counts as failed.
 //
-// Losses and interruptions raise the allowance with the attempt, so they cost a
-// job none of its retries. Lost workers have a limit of their own: a job that
-// kills its workers must not do so for ever.
+// Losses, interruptions and snoozes raise the allowance with the attempt, so they
+// cost a job none of its retries. Lost workers and snoozes have limits of their own:
+// a job that kills its workers must not do so for ever, and one that waits for what
+// never comes must end up where somebody sees it.
 func Decide(n spool.Name, o Outcome, p Policy, now time.Time, rnd float64) Decision {
-	d := Decision{Verdict: VerdictDead, Due: spool.Truncate(now), Allowed: n.Allowed, Lost: n.Lost}
+	d := Decision{Verdict: VerdictDead, Due: spool.Truncate(now), Allowed: n.Allowed, Lost: n.Lost, Snoozed: n.Snoozed, Outcome: o}
 	if o == OutcomeLost {
 		d.Lost = min(d.Lost+1, spool.MaxAttempt)
+	}
+	if o == OutcomeFatal || o == OutcomeSnoozed && (n.Snoozed >= p.SnoozeMax || n.Attempt >= spool.MaxAttempt) {
+		d.Outcome = OutcomeFailed
 	}
 	switch {
 	case o == OutcomeDone:
 		d.Verdict = VerdictDone
-	case o == OutcomeCancelled:
+	case o == OutcomeCancelled, o == OutcomeFatal:
 	// A name has no room for a higher number, and numbers never go back.
 	case n.Attempt >= spool.MaxAttempt:
 	case o == OutcomeLost && d.Lost > p.MaxLost:
 	case o == OutcomeLost, o == OutcomeInterrupted:
 		d.Verdict = VerdictRequeue
 		d.Allowed = min(d.Allowed+1, spool.MaxAttempt)
+	case d.Outcome == OutcomeSnoozed:
+		d.Verdict = VerdictSnooze
+		d.Allowed = min(d.Allowed+1, spool.MaxAttempt)
+		d.Snoozed = min(d.Snoozed+1, spool.MaxAttempt)
+		wait := p.SnoozeFor
+		if wait <= 0 {
+			wait = Backoff(p.BackoffBase, d.Snoozed, p.BackoffMax, p.BackoffJitter, rnd)
+		}
+		d.Due = spool.Truncate(now.Add(spool.Millis(wait)))
 	case n.Attempt < n.Allowed:
 		d.Verdict = VerdictRetry
 		wait := Backoff(p.BackoffBase, failures(n, p), p.BackoffMax, p.BackoffJitter, rnd)

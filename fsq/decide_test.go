@@ -11,7 +11,7 @@ import (
 )
 
 func TestDecide(t *testing.T) {
-	policy := Policy{Allowance: 4, BackoffBase: 2, BackoffMax: time.Hour, MaxLost: 2}
+	policy := Policy{Allowance: 4, BackoffBase: 2, BackoffMax: time.Hour, MaxLost: 2, SnoozeMax: 3}
 	now := spool.Truncate(testNow)
 	after := now.Add
 	for name, tc := range map[string]struct {
@@ -19,25 +19,37 @@ func TestDecide(t *testing.T) {
 		outcome Outcome
 		want    Decision
 	}{
-		"done":                       {spool.Name{Attempt: 1, Allowed: 4}, OutcomeDone, Decision{VerdictDone, now, 4, 0}},
-		"done at the last attempt":   {spool.Name{Attempt: 4, Allowed: 4, Lost: 1}, OutcomeDone, Decision{VerdictDone, now, 4, 1}},
-		"failed":                     {spool.Name{Attempt: 1, Allowed: 4}, OutcomeFailed, Decision{VerdictRetry, after(2 * time.Second), 4, 0}},
-		"failed again":               {spool.Name{Attempt: 3, Allowed: 4}, OutcomeFailed, Decision{VerdictRetry, after(8 * time.Second), 4, 0}},
-		"failed for good":            {spool.Name{Attempt: 4, Allowed: 4}, OutcomeFailed, Decision{VerdictDead, now, 4, 0}},
-		"timed out":                  {spool.Name{Attempt: 2, Allowed: 4}, OutcomeTimeout, Decision{VerdictRetry, after(4 * time.Second), 4, 0}},
-		"timed out for good":         {spool.Name{Attempt: 4, Allowed: 4}, OutcomeTimeout, Decision{VerdictDead, now, 4, 0}},
-		"failed after two losses":    {spool.Name{Attempt: 3, Allowed: 6, Lost: 2}, OutcomeFailed, Decision{VerdictRetry, after(2 * time.Second), 6, 2}},
-		"failed after a DLQ retry":   {spool.Name{Attempt: 5, Allowed: 8}, OutcomeFailed, Decision{VerdictRetry, after(2 * time.Second), 8, 0}},
-		"unknown outcome":            {spool.Name{Attempt: 1, Allowed: 4}, "odd", Decision{VerdictRetry, after(2 * time.Second), 4, 0}},
-		"interrupted":                {spool.Name{Attempt: 4, Allowed: 4}, OutcomeInterrupted, Decision{VerdictRequeue, now, 5, 0}},
-		"lost":                       {spool.Name{Attempt: 4, Allowed: 4, Lost: 1}, OutcomeLost, Decision{VerdictRequeue, now, 5, 2}},
-		"lost once too often":        {spool.Name{Attempt: 2, Allowed: 6, Lost: 2}, OutcomeLost, Decision{VerdictDead, now, 6, 3}},
-		"cancelled":                  {spool.Name{Attempt: 1, Allowed: 4}, OutcomeCancelled, Decision{VerdictDead, now, 4, 0}},
-		"failed, numbers are out":    {spool.Name{Attempt: spool.MaxAttempt, Allowed: spool.MaxAttempt}, OutcomeInterrupted, Decision{VerdictDead, now, spool.MaxAttempt, 0}},
-		"allowance cannot go up":     {spool.Name{Attempt: 1, Allowed: spool.MaxAttempt}, OutcomeLost, Decision{VerdictRequeue, now, spool.MaxAttempt, 1}},
-		"done at the last number":    {spool.Name{Attempt: spool.MaxAttempt, Allowed: spool.MaxAttempt}, OutcomeDone, Decision{VerdictDone, now, spool.MaxAttempt, 0}},
-		"settings lowered meanwhile": {spool.Name{Attempt: 2, Allowed: 9}, OutcomeFailed, Decision{VerdictRetry, after(2 * time.Second), 9, 0}},
+		"done":                       {spool.Name{Attempt: 1, Allowed: 4}, OutcomeDone, Decision{Verdict: VerdictDone, Due: now, Allowed: 4}},
+		"done at the last attempt":   {spool.Name{Attempt: 4, Allowed: 4, Lost: 1}, OutcomeDone, Decision{Verdict: VerdictDone, Due: now, Allowed: 4, Lost: 1}},
+		"failed":                     {spool.Name{Attempt: 1, Allowed: 4}, OutcomeFailed, Decision{Verdict: VerdictRetry, Due: after(2 * time.Second), Allowed: 4}},
+		"failed again":               {spool.Name{Attempt: 3, Allowed: 4}, OutcomeFailed, Decision{Verdict: VerdictRetry, Due: after(8 * time.Second), Allowed: 4}},
+		"failed for good":            {spool.Name{Attempt: 4, Allowed: 4}, OutcomeFailed, Decision{Verdict: VerdictDead, Due: now, Allowed: 4}},
+		"timed out":                  {spool.Name{Attempt: 2, Allowed: 4}, OutcomeTimeout, Decision{Verdict: VerdictRetry, Due: after(4 * time.Second), Allowed: 4}},
+		"timed out for good":         {spool.Name{Attempt: 4, Allowed: 4}, OutcomeTimeout, Decision{Verdict: VerdictDead, Due: now, Allowed: 4}},
+		"failed after two losses":    {spool.Name{Attempt: 3, Allowed: 6, Lost: 2}, OutcomeFailed, Decision{Verdict: VerdictRetry, Due: after(2 * time.Second), Allowed: 6, Lost: 2}},
+		"failed after a DLQ retry":   {spool.Name{Attempt: 5, Allowed: 8}, OutcomeFailed, Decision{Verdict: VerdictRetry, Due: after(2 * time.Second), Allowed: 8}},
+		"unknown outcome":            {spool.Name{Attempt: 1, Allowed: 4}, "odd", Decision{Verdict: VerdictRetry, Due: after(2 * time.Second), Allowed: 4}},
+		"interrupted":                {spool.Name{Attempt: 4, Allowed: 4}, OutcomeInterrupted, Decision{Verdict: VerdictRequeue, Due: now, Allowed: 5}},
+		"lost":                       {spool.Name{Attempt: 4, Allowed: 4, Lost: 1}, OutcomeLost, Decision{Verdict: VerdictRequeue, Due: now, Allowed: 5, Lost: 2}},
+		"lost once too often":        {spool.Name{Attempt: 2, Allowed: 6, Lost: 2}, OutcomeLost, Decision{Verdict: VerdictDead, Due: now, Allowed: 6, Lost: 3}},
+		"cancelled":                  {spool.Name{Attempt: 1, Allowed: 4}, OutcomeCancelled, Decision{Verdict: VerdictDead, Due: now, Allowed: 4}},
+		"failed, numbers are out":    {spool.Name{Attempt: spool.MaxAttempt, Allowed: spool.MaxAttempt}, OutcomeInterrupted, Decision{Verdict: VerdictDead, Due: now, Allowed: spool.MaxAttempt}},
+		"allowance cannot go up":     {spool.Name{Attempt: 1, Allowed: spool.MaxAttempt}, OutcomeLost, Decision{Verdict: VerdictRequeue, Due: now, Allowed: spool.MaxAttempt, Lost: 1}},
+		"done at the last number":    {spool.Name{Attempt: spool.MaxAttempt, Allowed: spool.MaxAttempt}, OutcomeDone, Decision{Verdict: VerdictDone, Due: now, Allowed: spool.MaxAttempt}},
+		"settings lowered meanwhile": {spool.Name{Attempt: 2, Allowed: 9}, OutcomeFailed, Decision{Verdict: VerdictRetry, Due: after(2 * time.Second), Allowed: 9}},
+		"fatal":                      {spool.Name{Attempt: 1, Allowed: 4}, OutcomeFatal, Decision{Verdict: VerdictDead, Due: now, Allowed: 4, Outcome: OutcomeFailed}},
+		"snoozed":                    {spool.Name{Attempt: 1, Allowed: 4}, OutcomeSnoozed, Decision{Verdict: VerdictSnooze, Due: after(2 * time.Second), Allowed: 5, Snoozed: 1}},
+		"snoozed at the last retry":  {spool.Name{Attempt: 4, Allowed: 4}, OutcomeSnoozed, Decision{Verdict: VerdictSnooze, Due: after(2 * time.Second), Allowed: 5, Snoozed: 1}},
+		"snoozed a third time":       {spool.Name{Attempt: 3, Allowed: 6, Snoozed: 2}, OutcomeSnoozed, Decision{Verdict: VerdictSnooze, Due: after(8 * time.Second), Allowed: 7, Snoozed: 3}},
+		"snoozed once too often":     {spool.Name{Attempt: 4, Allowed: 7, Snoozed: 3}, OutcomeSnoozed, Decision{Verdict: VerdictRetry, Due: after(2 * time.Second), Allowed: 7, Snoozed: 3, Outcome: OutcomeFailed}},
+		"snoozed, no retry is left":  {spool.Name{Attempt: 7, Allowed: 7, Snoozed: 3}, OutcomeSnoozed, Decision{Verdict: VerdictDead, Due: now, Allowed: 7, Snoozed: 3, Outcome: OutcomeFailed}},
+		"snoozed, numbers are out":   {spool.Name{Attempt: spool.MaxAttempt, Allowed: spool.MaxAttempt}, OutcomeSnoozed, Decision{Verdict: VerdictDead, Due: now, Allowed: spool.MaxAttempt, Outcome: OutcomeFailed}},
+		"failed after two snoozes":   {spool.Name{Attempt: 3, Allowed: 6, Snoozed: 2}, OutcomeFailed, Decision{Verdict: VerdictRetry, Due: after(2 * time.Second), Allowed: 6, Snoozed: 2}},
+		"interrupted when snoozed":   {spool.Name{Attempt: 2, Allowed: 5, Snoozed: 1}, OutcomeInterrupted, Decision{Verdict: VerdictRequeue, Due: now, Allowed: 6, Snoozed: 1}},
 	} {
+		if tc.want.Outcome == "" {
+			tc.want.Outcome = tc.outcome
+		}
 		t.Run(name, func(t *testing.T) {
 			if got := Decide(tc.name, tc.outcome, policy, testNow, 0.5); got != tc.want {
 				t.Errorf("got  %+v\nwant %+v", got, tc.want)
@@ -46,14 +58,33 @@ func TestDecide(t *testing.T) {
 	}
 }
 
+// A wait that was asked for takes the place of the backoff, whatever its length.
+func TestDecideSnoozeFor(t *testing.T) {
+	n := spool.Name{Attempt: 1, Allowed: 4, Snoozed: 2}
+	for wait, want := range map[time.Duration]time.Duration{
+		-time.Second: 8 * time.Second, 0: 8 * time.Second, time.Millisecond: time.Millisecond, 48 * time.Hour: 48 * time.Hour,
+		math.MaxInt64: spool.Millis(math.MaxInt64),
+	} {
+		p := Policy{Allowance: 4, BackoffBase: 2, BackoffMax: time.Hour, SnoozeMax: 3, SnoozeFor: wait}
+		d := Decide(n, OutcomeSnoozed, p, testNow, 0)
+		if got := d.Due.Sub(spool.Truncate(testNow)); d.Verdict != VerdictSnooze || got != want {
+			t.Errorf("%v: verdict %v after %v, want %v", wait, d.Verdict, got, want)
+		}
+		n.Due, n.ID = d.Due, "x"
+		if again, err := spool.ParseName(n.String()); err != nil || again != n {
+			t.Errorf("%v does not fit a name: %v, %v", n, again, err)
+		}
+	}
+}
+
 // TestDecideEndsEveryJob plays jobs to their end with drawn outcomes.
 func TestDecideEndsEveryJob(t *testing.T) {
-	outcomes := rapid.SampledFrom([]Outcome{OutcomeFailed, OutcomeTimeout, OutcomeLost, OutcomeInterrupted})
+	outcomes := rapid.SampledFrom([]Outcome{OutcomeFailed, OutcomeTimeout, OutcomeLost, OutcomeInterrupted, OutcomeSnoozed, OutcomeFatal})
 	rapid.Check(t, func(t *rapid.T) {
 		retries := rapid.IntRange(0, 5).Draw(t, "max_retries")
-		p := Policy{Allowance: 1 + retries, BackoffBase: 2, BackoffMax: time.Minute, BackoffJitter: 0.1, MaxLost: rapid.IntRange(0, 3).Draw(t, "max lost")}
+		p := Policy{Allowance: 1 + retries, BackoffBase: 2, BackoffMax: time.Minute, BackoffJitter: 0.1, MaxLost: rapid.IntRange(0, 3).Draw(t, "max lost"), SnoozeMax: rapid.IntRange(0, 3).Draw(t, "snooze max")}
 		n := spool.Name{Due: spool.Truncate(testNow), Allowed: p.Allowance, ID: "x"}
-		failed, lost, interrupted := 0, 0, 0
+		failed, lost, interrupted, snoozed := 0, 0, 0, 0
 		now := testNow
 		for {
 			n.Attempt++
@@ -65,11 +96,22 @@ func TestDecideEndsEveryJob(t *testing.T) {
 				lost++
 			case OutcomeInterrupted:
 				interrupted++
+			case OutcomeFatal:
+				if d.Verdict != VerdictDead || d.Outcome != OutcomeFailed {
+					t.Fatalf("fatal gives the verdict %v, outcome %s", d.Verdict, d.Outcome)
+				}
+				return
+			case OutcomeSnoozed:
+				if snoozed < p.SnoozeMax {
+					snoozed++
+				} else if failed++; d.Outcome != OutcomeFailed {
+					t.Fatalf("snooze %d of %d counts as %s", snoozed+1, p.SnoozeMax, d.Outcome)
+				}
 			default:
 				failed++
 			}
-			if d.Lost != lost {
-				t.Fatalf("%d losses counted, there were %d", d.Lost, lost)
+			if d.Lost != lost || d.Snoozed != snoozed {
+				t.Fatalf("%d losses and %d snoozes counted, there were %d and %d", d.Lost, d.Snoozed, lost, snoozed)
 			}
 			switch d.Verdict {
 			case VerdictDead:
@@ -86,13 +128,18 @@ func TestDecideEndsEveryJob(t *testing.T) {
 				if wait != 0 || d.Allowed != n.Allowed+1 || failed > retries || lost > p.MaxLost {
 					t.Fatalf("%s waits %v, allowed %d after %d", o, wait, d.Allowed, n.Allowed)
 				}
+			case VerdictSnooze:
+				want := Backoff(p.BackoffBase, snoozed, p.BackoffMax, 0, 0)
+				if wait < want-time.Millisecond || wait > p.BackoffMax+time.Millisecond || d.Allowed != n.Allowed+1 || failed > retries {
+					t.Fatalf("snooze %d of %d waits %v, want at least %v; allowed %d after %d", snoozed, p.SnoozeMax, wait, want, d.Allowed, n.Allowed)
+				}
 			default:
 				t.Fatalf("%s gives the verdict %v", o, d.Verdict)
 			}
-			if d.Allowed != p.Allowance+lost+interrupted {
-				t.Fatalf("%d allowed after %d losses and %d interruptions", d.Allowed, lost, interrupted)
+			if d.Allowed != p.Allowance+lost+interrupted+snoozed {
+				t.Fatalf("%d allowed after %d losses, %d interruptions and %d snoozes", d.Allowed, lost, interrupted, snoozed)
 			}
-			n.Due, n.Allowed, n.Lost, now = d.Due, d.Allowed, d.Lost, d.Due
+			n.Due, n.Allowed, n.Lost, n.Snoozed, now = d.Due, d.Allowed, d.Lost, d.Snoozed, d.Due
 			if again, err := spool.ParseName(n.String()); err != nil || again != n {
 				t.Fatalf("%v does not fit a name: %v, %v", n, again, err)
 			}
@@ -148,7 +195,7 @@ func TestBackoffStaysInBounds(t *testing.T) {
 
 func TestVerdictString(t *testing.T) {
 	for v, want := range map[Verdict]string{
-		VerdictDone: "done", VerdictRetry: "retry", VerdictDead: "dead", VerdictRequeue: "requeue", 9: "verdict 9",
+		VerdictDone: "done", VerdictRetry: "retry", VerdictDead: "dead", VerdictRequeue: "requeue", VerdictSnooze: "snooze", 9: "verdict 9",
 	} {
 		if got := v.String(); got != want {
 			t.Errorf("got %q, want %q", got, want)

@@ -74,6 +74,14 @@ func jobEnv(r *Run, dir string) map[string]string {
 	// Both, always: a job must not be told of the queues that its worker was started for.
 	env["QUEUECTL_SPOOL"], env["QUEUECTL_QUEUE"] = r.Spool, r.Queue
 	env[envWorker] = r.Worker
+	// A worker that a job has started has that job's own in its environment.
+	for name, path := range map[string]string{"QUEUECTL_RESULT": r.Result, "QUEUECTL_PROGRESS": r.Progress} {
+		if path != "" {
+			env[name] = path
+		} else {
+			delete(env, name)
+		}
+	}
 	return env
 }
 

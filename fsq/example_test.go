@@ -104,6 +104,48 @@ func Example_commands() {
 	// attempt 1, done: Hello World
 }
 
+// A handler says by its error whether a retry is worth it: Snooze costs none, and after
+// Fatal there is none.
+func ExampleSnooze() {
+	dir, remove := temporary()
+	defer remove()
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	q, err := fsq.Open(dir, fsq.DefaultConfig())
+	if err != nil {
+		log.Println(err)
+		return
+	}
+	job := fsq.Job{ID: "invoice-7", Command: fsq.Command{Args: []string{"print"}}}
+	if _, err := q.Enqueue(ctx, job); err != nil {
+		log.Println(err)
+		return
+	}
+	err = q.Work(ctx, fsq.WorkerOptions{
+		Handler: fsq.HandlerFunc(func(_ context.Context, r *fsq.Run) error {
+			if r.Attempt == 1 {
+				return fmt.Errorf("the printer is busy: %w", fsq.Snooze(10*time.Millisecond))
+			}
+			return fsq.Fatal(errors.New("there is no invoice 7"))
+		}),
+		Events: func(e fsq.Event) {
+			switch e.Kind {
+			case fsq.EventSnoozed, fsq.EventDead:
+				fmt.Printf("attempt %d of %d %s: %s\n", e.Attempt, e.MaxAttempts, e.Outcome, e.Error)
+			}
+			if e.Kind == fsq.EventDead {
+				stop()
+			}
+		},
+	})
+	if err != nil {
+		log.Println(err)
+	}
+	// Output:
+	// attempt 1 of 4 snoozed: the printer is busy: snoozed for 10ms
+	// attempt 2 of 5 failed: there is no invoice 7 (fatal: not tried again)
+}
+
 // An id of one's own makes enqueuing idempotent: the second time is a duplicate.
 func ExampleQueue_Enqueue() {
 	dir, remove := temporary()

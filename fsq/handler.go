@@ -8,9 +8,10 @@ import (
 )
 
 // Handler works jobs. Handle returns nil when the job is done; any error is a failed
-// attempt, which is retried or buried as the job's policy says. It must return soon
-// after ctx is cancelled: context.Cause tells whether for ErrTimeout, ErrInterrupted,
-// ErrCancelled or ErrLost. A panic is a failed attempt. Handle is called concurrently.
+// attempt, which is retried or buried as the job's policy says; Snooze and Fatal say it
+// themselves, and an *ExitError by its code. It must return soon after ctx is cancelled:
+// context.Cause tells whether for ErrTimeout, ErrInterrupted, ErrCancelled or ErrLost. A
+// panic is a failed attempt. Handle is called concurrently.
 type Handler interface {
 	Handle(ctx context.Context, r *Run) error
 }
@@ -34,6 +35,11 @@ type Run struct {
 	// Stdout and Stderr keep the attempt's output. They are opened for appending; what
 	// exceeds the output limit is cut from the middle. nil discards.
 	Stdout, Stderr *os.File
+
+	// Result and Progress are the paths of files that the attempt may write: JSON of at
+	// most 64 KiB that is kept with it, and a line such as "42% encoding" for those who
+	// watch it. Neither is there beforehand. "" discards.
+	Result, Progress string
 
 	// KillGrace is how long a command may take to end after SIGTERM.
 	KillGrace time.Duration

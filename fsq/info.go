@@ -2,6 +2,7 @@ package fsq
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,6 +24,7 @@ type JobInfo struct {
 	Attempts        int        `json:"attempts"`     // begun
 	MaxAttempts     int        `json:"max_attempts"` // allowed so far
 	Lost            int        `json:"lost"`         // of them with their worker
+	Snoozed         int        `json:"snoozed"`      // of them asked to be tried later
 	EnqueuedAt      *time.Time `json:"enqueued_at"`
 	DueAt           *time.Time `json:"due_at"`
 	StartedAt       *time.Time `json:"started_at"`
@@ -30,11 +32,18 @@ type JobInfo struct {
 	WaitSeconds     *float64   `json:"wait_seconds"`
 	DurationSeconds *float64   `json:"duration_seconds"`
 	Worker          string     `json:"worker"`
-	WorkerLost      bool       `json:"worker_lost"` // it is dead, and nobody has taken the job from it yet
-	Error           string     `json:"error"`       // of the last attempt
+	WorkerLost      bool       `json:"worker_lost"`  // it is dead, and nobody has taken the job from it yet
+	Error           string     `json:"error"`        // of the last attempt
+	LastOutcome     string     `json:"last_outcome"` // of the last attempt, if it has ended
+	Progress        *Progress  `json:"progress"`     // of a running job that tells
 	Tags            []string   `json:"tags"`
 	File            string     `json:"file"`    // below the spool
 	Dropped         bool       `json:"dropped"` // a file that no worker has adopted yet
+
+	// What the job said of its last attempt; Get only.
+	Result     json.RawMessage `json:"result,omitempty"`
+	ResultText string          `json:"result_text,omitempty"`
+	ResultNote string          `json:"result_note,omitempty"`
 
 	Job     *Job      `json:"job,omitempty"`             // Get only
 	Records []Attempt `json:"attempt_records,omitempty"` // Get only
@@ -44,7 +53,7 @@ type JobInfo struct {
 func info(e spool.Entry, now time.Time) JobInfo {
 	i := JobInfo{
 		ID: e.Name.ID, State: stateOf(e, now), Outcome: e.Outcome, Priority: e.Priority,
-		Attempts: e.Attempt, MaxAttempts: e.Allowed, Lost: e.Lost, Worker: e.Worker, File: e.Path,
+		Attempts: e.Attempt, MaxAttempts: e.Allowed, Lost: e.Lost, Snoozed: e.Snoozed, Worker: e.Worker, File: e.Path,
 	}
 	switch e.State {
 	case spool.Done, spool.Dead:
@@ -52,6 +61,7 @@ func info(e spool.Entry, now time.Time) JobInfo {
 			i.Outcome = outcomeBuried
 			break
 		}
+		i.LastOutcome = e.Outcome
 		i.EndedAt = ptr(e.Due)
 		i.DurationSeconds, i.WaitSeconds = ptr(e.Run.Seconds()), ptr(e.Wait.Seconds())
 		i.StartedAt = ptr(e.Due.Add(-e.Run))
@@ -85,6 +95,7 @@ func (q *Queue) detail(i *JobInfo, e spool.Entry) {
 		}
 	}
 	if e.State == spool.Processing {
+		i.Progress = q.progress(e.Name.ID, e.Attempt)
 		if at, err := q.s.ClaimedAt(e); err == nil {
 			i.StartedAt = ptr(at)
 			enqueued := e.Due
@@ -94,7 +105,7 @@ func (q *Queue) detail(i *JobInfo, e spool.Entry) {
 			i.WaitSeconds = ptr(waited(at, e.Due, enqueued).Seconds())
 		}
 	} else if a, ok := q.readRecord(e.Name.ID, e.Attempt); ok && e.State != spool.Done {
-		i.Error = a.Error
+		i.Error, i.LastOutcome = a.Error, a.Outcome
 		if i.StartedAt == nil {
 			i.StartedAt = a.StartedAt
 		}
@@ -156,6 +167,8 @@ func (q *Queue) Get(ctx context.Context, id string) (JobInfo, error) {
 	if n := len(i.Records); n > 0 && i.Worker == "" && e.State != spool.Pending {
 		i.Worker = i.Records[n-1].Worker
 	}
+	last := q.readReport(e.Name.ID, e.Attempt)
+	i.Result, i.ResultText, i.ResultNote = last.Result, last.ResultText, last.ResultNote
 	return i, ctx.Err()
 }
 

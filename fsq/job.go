@@ -38,6 +38,9 @@ type Job struct {
 	TimeoutSet  bool              // the document says so; a Timeout above 0 implies it
 	MaxRetries  *int              // nil: the setting
 	BackoffBase *float64          // nil: the setting
+	SnoozeCodes *ExitCodes        // exit statuses that ask to be tried later; nil: the setting
+	SnoozeMax   *int              // how often that costs no attempt; nil: the setting
+	FatalCodes  *ExitCodes        // exit statuses after which no retry helps; nil: the setting
 	Cwd         string            // "": the worker's
 	Env         map[string]string // added to the worker's
 	Stdin       string            // what the command reads
@@ -111,6 +114,9 @@ func (j *Job) checkNumbers() error {
 	}
 	if r := j.MaxRetries; r != nil && (*r < 0 || *r > MaxMaxRetries) {
 		return mustBe("max_retries", wantMaxRetries, strconv.Itoa(*r))
+	}
+	if m := j.SnoozeMax; m != nil && (*m < 0 || *m > MaxMaxRetries) {
+		return mustBe("snooze_max", wantMaxRetries, strconv.Itoa(*m))
 	}
 	if b := j.BackoffBase; b != nil && (!(*b > 0) || math.IsInf(*b, 0)) {
 		return mustBe("backoff_base", wantBackoffBase, strconv.FormatFloat(*b, 'g', -1, 64))

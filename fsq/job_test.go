@@ -42,6 +42,7 @@ func TestValidate(t *testing.T) {
 		"long timeout":       {Job{Command: command, Timeout: math.MaxInt64}, "timeout_seconds", "must be"},
 		"max_retries":        {Job{Command: command, MaxRetries: ptr(-1)}, "max_retries", "must be a whole number from 0 to 100000, not -1"},
 		"backoff_base":       {Job{Command: command, BackoffBase: ptr(0.0)}, "backoff_base", "must be a number above 0, not 0"},
+		"snooze max":         {Job{Command: command, SnoozeMax: ptr(-1)}, "snooze_max", "must be a whole number from 0 to 100000, not -1"},
 		"infinite backoff":   {Job{Command: command, BackoffBase: ptr(math.Inf(1))}, "backoff_base", "not +Inf"},
 		"no backoff":         {Job{Command: command, BackoffBase: ptr(math.NaN())}, "backoff_base", "not NaN"},
 		"run_at":             {Job{Command: command, RunAt: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}, "run_at", "0001 to 9999"},

@@ -56,6 +56,22 @@ var jobFields = []jobField{
 		return err
 	}, func(j *Job) any { return unlessNil(j.BackoffBase) }},
 
+	{"snooze_codes", func(j *Job, v value, _ time.Time) (err error) {
+		j.SnoozeCodes, err = v.codes()
+		return err
+	}, func(j *Job) any { return encodeCodes(j.SnoozeCodes) }},
+
+	{"snooze_max", func(j *Job, v value, _ time.Time) error {
+		n, err := v.whole(wantMaxRetries)
+		j.SnoozeMax = &n
+		return err
+	}, func(j *Job) any { return unlessNil(j.SnoozeMax) }},
+
+	{"fatal_codes", func(j *Job, v value, _ time.Time) (err error) {
+		j.FatalCodes, err = v.codes()
+		return err
+	}, func(j *Job) any { return encodeCodes(j.FatalCodes) }},
+
 	{"cwd", func(j *Job, v value, _ time.Time) (err error) {
 		j.Cwd, err = v.nonEmptyText()
 		return err
@@ -234,6 +250,13 @@ func encodeTimeout(j *Job) any {
 		return nil
 	}
 	return float64(j.Timeout.Round(time.Microsecond).Microseconds()) / 1e6
+}
+
+func encodeCodes(codes *ExitCodes) any {
+	if codes == nil {
+		return nil
+	}
+	return codes.List()
 }
 
 func trimRaw(raw json.RawMessage) json.RawMessage { return bytes.Trim(raw, " \t\r\n") }

@@ -29,14 +29,14 @@ var (
 func TestParseJobReadsEveryField(t *testing.T) {
 	const doc = ` {
 		"id": "job-1", "command": ["echo", "<&>"], "priority": 3.0, "run_at": "2026-11-24T08:30:00.5+01:00",
-		"timeout_seconds": 2.5, "max_retries": 1e1, "backoff_base": 1.5, "cwd": "/tmp",
+		"timeout_seconds": 2.5, "max_retries": 1e1, "backoff_base": 1.5, "snooze_codes": [111, 75.0, 75], "snooze_max": 7, "fatal_codes": [], "cwd": "/tmp",
 		"env": {"A": "1", "b": ""}, "stdin": "line\u0000", "tags": ["x", "y z"], "metadata": { "a" : [1.0,  2] },
 		"enqueued_at": "2026-11-23T08:47:18.123Z", "zeta": null, "Command":  1.50, "alpha": {"k" : "\u003c"}
 	}` + "\n"
 	want := Job{
 		ID: "job-1", Command: Command{Args: []string{"echo", "<&>"}}, Priority: 3,
 		RunAt:   time.Date(2026, 11, 24, 7, 30, 0, 500e6, time.UTC),
-		Timeout: 2500 * time.Millisecond, TimeoutSet: true, MaxRetries: ptr(10), BackoffBase: ptr(1.5), Cwd: "/tmp",
+		Timeout: 2500 * time.Millisecond, TimeoutSet: true, MaxRetries: ptr(10), BackoffBase: ptr(1.5), SnoozeCodes: ptr(Codes(75, 111)), SnoozeMax: ptr(7), FatalCodes: &ExitCodes{}, Cwd: "/tmp",
 		Env: map[string]string{"A": "1", "b": ""}, Stdin: "line\x00", Tags: []string{"x", "y z"},
 		Metadata:   json.RawMessage(`{ "a" : [1.0,  2] }`),
 		EnqueuedAt: time.Date(2026, 11, 23, 8, 47, 18, 123e6, time.UTC),
@@ -54,7 +54,7 @@ func TestParseJobReadsEveryField(t *testing.T) {
 		t.Fatal(err)
 	}
 	const wantStored = `{"id":"job-1","command":["echo","<&>"],"priority":3,"run_at":"2026-11-24T07:30:00.500Z",` +
-		`"timeout_seconds":2.5,"max_retries":10,"backoff_base":1.5,"cwd":"/tmp","env":{"A":"1","b":""},"stdin":"line\u0000",` +
+		`"timeout_seconds":2.5,"max_retries":10,"backoff_base":1.5,"snooze_codes":[75,111],"snooze_max":7,"fatal_codes":[],"cwd":"/tmp","env":{"A":"1","b":""},"stdin":"line\u0000",` +
 		`"tags":["x","y z"],"metadata":{ "a" : [1.0,  2] },"enqueued_at":"2026-11-23T08:47:18.123Z",` +
 		`"Command":1.50,"alpha":{"k" : "\u003c"},"zeta":null}`
 	if string(stored) != wantStored {
@@ -147,6 +147,12 @@ func TestParseJobRefuses(t *testing.T) {
 		{`{"command":"a","max_retries":[1]}`, "max_retries", "not an array"},
 		{`{"command":"a","backoff_base":0}`, "backoff_base", "must be a number above 0, not 0"},
 		{`{"command":"a","backoff_base":1e400}`, "backoff_base", "not 1e400"},
+		{`{"command":"a","snooze_codes":75}`, "snooze_codes", "must be an array of whole numbers from 1 to 255, not 75"},
+		{`{"command":"a","snooze_codes":[75,0]}`, "snooze_codes[1]", "must be a whole number from 1 to 255, not 0"},
+		{`{"command":"a","fatal_codes":[256]}`, "fatal_codes[0]", "not 256"},
+		{`{"command":"a","fatal_codes":["7"]}`, "fatal_codes[0]", `not "7"`},
+		{`{"command":"a","fatal_codes":[7.5]}`, "fatal_codes[0]", "not 7.5"},
+		{`{"command":"a","snooze_max":-1}`, "snooze_max", "must be a whole number from 0 to 100000, not -1"},
 		{`{"command":"a","cwd":""}`, "cwd", "must not be empty"},
 		{`{"command":"a","cwd":["/"]}`, "cwd", "must be a string, not an array"},
 		{`{"command":"a","env":["A=1"]}`, "env", "must be an object of strings, not an array"},
@@ -256,6 +262,14 @@ func anyJob(t *rapid.T) Job {
 	}
 	if rapid.Bool().Draw(t, "has backoff_base") {
 		j.BackoffBase = ptr(rapid.Float64Range(1e-300, 1e300).Draw(t, "backoff_base"))
+	}
+	for _, field := range []**ExitCodes{&j.SnoozeCodes, &j.FatalCodes} {
+		if rapid.Bool().Draw(t, "has codes") {
+			*field = ptr(Codes(rapid.SliceOfN(rapid.IntRange(1, 255), 0, 5).Draw(t, "codes")...))
+		}
+	}
+	if rapid.Bool().Draw(t, "has snooze_max") {
+		j.SnoozeMax = ptr(rapid.IntRange(0, MaxMaxRetries).Draw(t, "snooze_max"))
 	}
 	j.Cwd, j.Stdin = noNUL.Draw(t, "cwd"), word.Draw(t, "stdin")
 	key := rapid.StringMatching(`[^=\x00]+`).Filter(func(s string) bool { return s != "" })

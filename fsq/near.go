@@ -38,6 +38,8 @@ var jobAliases = map[string]string{
 	"chdir": "cwd", "pwd": "cwd",
 	"environment": "env", "environ": "env", "envvars": "env", "vars": "env",
 	"backoff": "backoff_base", "backofffactor": "backoff_base",
+	"snooze": "snooze_codes", "tempfail": "snooze_codes", "retrycodes": "snooze_codes", "maxsnoozes": "snooze_max",
+	"fatal": "fatal_codes", "permanentcodes": "fatal_codes", "noretrycodes": "fatal_codes",
 	"input": "stdin", "label": "tags", "labels": "tags", "meta": "metadata",
 	"jobid": "id", "uuid": "id",
 }

@@ -20,6 +20,8 @@ func TestUnknownSuggests(t *testing.T) {
 		"backoff_base":    "backoff backoffBase back_off_base",
 		"stdin":           "input std_in",
 		"tags":            "tag labels",
+		"snooze_codes":    "snooze snoozeCodes retry_codes",
+		"fatal_codes":     "fatal FatalCodes fatal-code",
 		"metadata":        "meta meta_data",
 		"id":              "ID job_id jobId",
 		"":                "name user queue state type x enqueuedAt attempts created_at updated_at payload host",

@@ -157,10 +157,13 @@ func (q *Queue) allowance(j Job) int {
 func (q *Queue) policy(j Job) Policy {
 	p := Policy{
 		Allowance: q.allowance(j), BackoffBase: q.cfg.BackoffBase, BackoffMax: q.cfg.BackoffMax,
-		BackoffJitter: q.cfg.BackoffJitter, MaxLost: q.cfg.MaxLost,
+		BackoffJitter: q.cfg.BackoffJitter, MaxLost: q.cfg.MaxLost, SnoozeMax: q.cfg.SnoozeMax,
 	}
 	if j.BackoffBase != nil {
 		p.BackoffBase = *j.BackoffBase
+	}
+	if j.SnoozeMax != nil {
+		p.SnoozeMax = *j.SnoozeMax
 	}
 	return p
 }

@@ -105,7 +105,8 @@ func permanentRead(err error) bool {
 
 // ending is an attempt that is over.
 type ending struct {
-	outcome Outcome
+	outcome Outcome // as the attempt itself has it; Decide says as what it counts
+	err     error   // what its handler returned
 	policy  Policy
 	record  Attempt
 	wait    time.Duration
@@ -130,19 +131,25 @@ func (s *slot) attempt(job Job) ending {
 		}
 		return e
 	}
+	result, progress := s.report(n, kindResult, maxResult), s.report(n, kindProgress, maxProgressFile)
 	job.ID = n.ID
 	r := &Run{
 		Job: job, ID: n.ID, Attempt: n.Attempt, MaxRetries: e.policy.Allowance - 1,
 		Worker: s.in.lease.Worker(), Spool: q.Root(), Queue: q.Name(), KillGrace: q.cfg.KillGrace,
-		Stdout: stdout.file(), Stderr: stderr.file(), lock: s.in.lease.Lock(), guard: s.in.w.guard,
-		started: func(pid int) { e.record.PID = pid }, signals: s.signals,
+		Stdout: stdout.file(), Stderr: stderr.file(), Result: result.path, Progress: progress.path, lock: s.in.lease.Lock(),
+		guard: s.in.w.guard, started: func(pid int) { e.record.PID = pid }, signals: s.signals,
 	}
 	s.in.w.emit(Event{Kind: EventStarted, JobID: n.ID, Command: e.command, Attempt: n.Attempt, MaxAttempts: n.Allowed})
 	begun := time.Now()
-	err := s.handle(r, s.timeout(job), stdout, stderr)
+	err := s.handle(r, s.timeout(job), stdout, stderr, result, progress)
 	e.run = time.Since(begun)
-	e.outcome = outcomeOf(err, context.Cause(s.ctx))
+	e.outcome = outcomeOf(err, context.Cause(s.ctx), q.codes(job))
 	e.fill(err, q.s.Now())
+	for _, o := range []*report{result, progress} {
+		if err := o.enforce(); err != nil {
+			s.in.w.log.Warn("limit the output", "job", n.ID, "error", err)
+		}
+	}
 	e.record.StdoutBytes, e.record.StdoutCut = closeOutput(s, stdout)
 	e.record.StderrBytes, e.record.StderrCut = closeOutput(s, stderr)
 	return e
@@ -168,8 +175,11 @@ func (s *slot) timeout(job Job) time.Duration {
 // within that time can exceed the limit for as long.
 const outputCheck = 100 * time.Millisecond
 
+// limited is a file that a job writes and that is kept from growing without end.
+type limited interface{ enforce() error }
+
 // handle calls the handler under the job's timeout and watches over its output.
-func (s *slot) handle(r *Run, timeout time.Duration, outputs ...*output) (err error) {
+func (s *slot) handle(r *Run, timeout time.Duration, outputs ...limited) (err error) {
 	ctx := s.ctx
 	if timeout > 0 {
 		var cancel context.CancelFunc
@@ -227,8 +237,21 @@ func (e *timeoutError) Unwrap() error { return e.err }
 
 // outcomeOf judges an attempt: what its handler returned counts before why its
 // context was cancelled, because a job may have finished just then.
-func outcomeOf(err, cause error) Outcome {
-	var timeout *timeoutError
+func outcomeOf(err, cause error, codes exitMeaning) Outcome {
+	var (
+		timeout *timeoutError
+		snooze  *snoozeError
+		fatal   *fatalError
+		exit    *ExitError
+		start   *StartError
+		code    int
+	)
+	switch {
+	case errors.As(err, &exit):
+		code = exit.Code
+	case errors.As(err, &start):
+		code = start.Code
+	}
 	switch {
 	case err == nil:
 		return OutcomeDone
@@ -240,24 +263,43 @@ func outcomeOf(err, cause error) Outcome {
 		return OutcomeCancelled
 	case errors.Is(cause, ErrInterrupted), errors.Is(err, errReleased):
 		return OutcomeInterrupted
+	case errors.As(err, &fatal), codes.fatal.Has(code):
+		return OutcomeFatal
+	case errors.As(err, &snooze), codes.snooze.Has(code):
+		return OutcomeSnoozed
 	default:
 		return OutcomeFailed
 	}
 }
 
+// exitMeaning is what exit statuses say beside failure.
+type exitMeaning struct{ snooze, fatal ExitCodes }
+
+// codes are those of a job, or of the settings where it says nothing.
+func (q *Queue) codes(j Job) exitMeaning {
+	m := exitMeaning{snooze: q.cfg.SnoozeCodes, fatal: q.cfg.FatalCodes}
+	if j.SnoozeCodes != nil {
+		m.snooze = *j.SnoozeCodes
+	}
+	if j.FatalCodes != nil {
+		m.fatal = *j.FatalCodes
+	}
+	return m
+}
+
 // fill completes the record.
 func (e *ending) fill(err error, now time.Time) {
 	r := &e.record
-	r.Outcome = string(e.outcome)
+	e.err = err
 	r.EndedAt = ptr(now.UTC())
 	r.DurationSeconds = ptr(e.run.Seconds())
 	if err == nil {
 		r.ExitCode = ptr(0)
 		return
 	}
-	r.Error = err.Error()
-	if e.outcome == OutcomeInterrupted {
-		r.Error = "the worker gave it back"
+	var snooze *snoozeError
+	if errors.As(err, &snooze) {
+		e.policy.SnoozeFor = snooze.after
 	}
 	var start *StartError
 	if errors.As(err, &start) {
@@ -328,10 +370,7 @@ func (s *slot) settle(e ending) (again spool.Name) {
 		return spool.Name{}
 	}
 	d := Decide(n, e.outcome, e.policy, q.s.Now(), rand.Float64())
-	e.record.Next = d.Verdict.String()
-	if d.Verdict == VerdictRetry || d.Verdict == VerdictRequeue {
-		e.record.NextDue = ptr(d.Due)
-	}
+	e.judge(d)
 	var settled spool.Settled
 	err := s.persist(nil, func() (err error) {
 		if e.record.JobID != "" {
@@ -358,8 +397,24 @@ func (s *slot) settle(e ending) (again spool.Name) {
 	return spool.Name{}
 }
 
+// judge completes the record with what was decided.
+func (e *ending) judge(d Decision) {
+	r := &e.record
+	r.Outcome, r.Next, r.Fatal = string(d.Outcome), d.Verdict.String(), e.outcome == OutcomeFatal
+	switch {
+	case d.Outcome == OutcomeInterrupted && e.err != nil:
+		r.Error = "the worker gave it back"
+	case e.err != nil:
+		r.Error = reason(e.err, d.Outcome, e.outcome, e.policy)
+	}
+	switch d.Verdict {
+	case VerdictRetry, VerdictRequeue, VerdictSnooze:
+		r.NextDue = ptr(d.Due)
+	}
+}
+
 func (s *slot) transition(d Decision, e ending) (spool.Settled, error) {
-	end := spool.Ending{Outcome: string(e.outcome), Wait: e.wait, Run: e.run}
+	end := spool.Ending{Outcome: string(d.Outcome), Wait: e.wait, Run: e.run}
 	switch d.Verdict {
 	case VerdictDone:
 		return s.claim.Done(end)
@@ -367,6 +422,8 @@ func (s *slot) transition(d Decision, e ending) (spool.Settled, error) {
 		return s.claim.Retry(d.Due)
 	case VerdictRequeue:
 		return s.claim.Release(d.Due)
+	case VerdictSnooze:
+		return s.claim.Snooze(d.Due)
 	default:
 		return s.claim.Bury(end)
 	}
@@ -376,7 +433,7 @@ func (s *slot) event(d Decision, e ending) Event {
 	n := s.claim.Name()
 	ev := Event{
 		JobID: n.ID, Command: e.command, Attempt: n.Attempt, MaxAttempts: n.Allowed,
-		Outcome: string(e.outcome), Error: e.record.Error, Duration: e.run, PID: e.record.PID, Due: e.record.NextDue,
+		Outcome: string(d.Outcome), Fatal: e.record.Fatal, Error: e.record.Error, Duration: e.run, PID: e.record.PID, Due: e.record.NextDue,
 	}
 	switch d.Verdict {
 	case VerdictDone:
@@ -385,6 +442,8 @@ func (s *slot) event(d Decision, e ending) Event {
 		ev.Kind = EventRetry
 	case VerdictRequeue:
 		ev.Kind = EventRequeued
+	case VerdictSnooze:
+		ev.Kind = EventSnoozed
 	case VerdictDead:
 		ev.Kind = EventDead
 		if e.outcome == OutcomeCancelled {

@@ -11,16 +11,17 @@ import (
 
 // Stats are figures about the jobs that the spool still holds.
 type Stats struct {
-	Completed      int          `json:"completed"`
-	Dead           int          `json:"dead"`
-	Cancelled      int          `json:"cancelled"`
-	FailedAttempts int          `json:"failed_attempts"` // of all jobs; timed out ones too
-	LostAttempts   int          `json:"lost_attempts"`   // whose worker died
-	Duration       Distribution `json:"duration"`        // of the last attempt of completed jobs
-	Wait           Distribution `json:"wait"`            // from due to its start
-	Throughput     Throughput   `json:"throughput"`
-	OldestEndAt    *time.Time   `json:"oldest_end_at"`
-	NewestEndAt    *time.Time   `json:"newest_end_at"`
+	Completed       int          `json:"completed"`
+	Dead            int          `json:"dead"`
+	Cancelled       int          `json:"cancelled"`
+	FailedAttempts  int          `json:"failed_attempts"`  // of all jobs; timed out ones too
+	LostAttempts    int          `json:"lost_attempts"`    // whose worker died
+	SnoozedAttempts int          `json:"snoozed_attempts"` // that asked to be tried later
+	Duration        Distribution `json:"duration"`         // of the last attempt of completed jobs
+	Wait            Distribution `json:"wait"`             // from due to its start
+	Throughput      Throughput   `json:"throughput"`
+	OldestEndAt     *time.Time   `json:"oldest_end_at"`
+	NewestEndAt     *time.Time   `json:"newest_end_at"`
 }
 
 // Throughput counts the jobs completed in the time before now.
@@ -50,6 +51,7 @@ func (q *Queue) Stats(ctx context.Context) (Stats, error) {
 	err := q.s.Each(func(e spool.Entry) error {
 		begun := e.Attempt
 		s.LostAttempts += e.Lost
+		s.SnoozedAttempts += e.Snoozed
 		switch e.State {
 		case spool.Done:
 			s.Completed++

@@ -48,6 +48,7 @@ type Event struct {
 	Attempt     int           `json:"attempt,omitempty"`
 	MaxAttempts int           `json:"max_attempts,omitempty"`
 	Outcome     string        `json:"outcome,omitempty"`
+	Fatal       bool          `json:"fatal,omitempty"` // the attempt said that retries are of no use
 	Error       string        `json:"error,omitempty"`
 	Duration    time.Duration `json:"-"`
 	Seconds     float64       `json:"duration_seconds,omitempty"`

@@ -341,7 +341,7 @@ func (c *checker) logs() error {
 				if now, err := c.s.ops.look(c.s.abs(path.Dir(o.rel)), path.Base(o.rel)); err != nil || !now.same(o.in) {
 					return ignoreNotExist(err)
 				}
-				return ignoreNotExist(c.s.ops.unlink(c.s.abs(o.rel)))
+				return c.s.unlinkLog(c.s.abs(o.rel))
 			}})
 		}
 	}

@@ -68,8 +68,21 @@ func (s *Spool) removeLogs(id string) error {
 		if of, _, _, err := parseLog(base); err != nil || of != id {
 			return nil
 		}
-		return ignoreNotExist(s.ops.unlink(s.abs(dir + "/" + base)))
+		return s.unlinkLog(s.abs(dir + "/" + base))
 	})
+	return ignoreNotExist(err)
+}
+
+// unlinkLog removes a file about an attempt, if it is there. Where a job may write it may
+// have made a directory: an empty one goes too, another is left alone. Without that it
+// would keep its job from being removed, and prune from going on.
+func (s *Spool) unlinkLog(abs string) error {
+	err := s.ops.unlink(abs)
+	if isDirectory(err) {
+		if rmdirErr := s.ops.rmdir(abs); rmdirErr == nil || isNotEmpty(rmdirErr) {
+			return nil
+		}
+	}
 	return ignoreNotExist(err)
 }
 

@@ -255,6 +255,10 @@ func kind(mode uint32) fs.FileMode {
 
 func isNotDir(err error) bool { return errors.Is(err, unix.ENOTDIR) }
 
+// isDirectory reports whether an unlink failed because the file is a directory: EISDIR
+// on Linux, EPERM as POSIX has it.
+func isDirectory(err error) bool { return errors.Is(err, unix.EISDIR) || errors.Is(err, unix.EPERM) }
+
 func isStale(err error) bool { return errors.Is(err, unix.ESTALE) }
 
 func isNoSpace(err error) bool { return errors.Is(err, unix.ENOSPC) }

@@ -112,7 +112,8 @@ func (s *Spool) unbind(e Entry, held info) error {
 	return ignoreNotExist(s.ops.unlink(s.abs(ref)))
 }
 
-var logKinds = [...]string{"json", "out", "err"}
+// logKinds are what there can be of an attempt; FORMAT.md, section 2, says what they are.
+var logKinds = [...]string{"json", "out", "err", "result", "progress"}
 
 // fewAttempts is up to how many attempts their records are removed one by one. Beyond
 // that a listing costs less, and a name can say that there were a million.
@@ -125,7 +126,7 @@ func (s *Spool) removeRecords(e Entry) error {
 	}
 	for attempt := 1; attempt <= e.Attempt; attempt++ {
 		for _, kind := range logKinds {
-			if err := ignoreNotExist(s.ops.unlink(s.LogPath(e.Name.ID, attempt, kind))); err != nil {
+			if err := s.unlinkLog(s.LogPath(e.Name.ID, attempt, kind)); err != nil {
 				return err
 			}
 		}

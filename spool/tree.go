@@ -102,7 +102,7 @@ func (s *Spool) idPath(id string) string {
 }
 
 // LogPath is the path of a file about attempt number attempt of the job; kind is
-// its suffix: "json" (the record), "out" or "err". Such a path is used once: an
+// its suffix: "json" (the record), "out", "err", "result" or "progress". Such a path is used once: an
 // attempt has one worker, and no attempt number recurs.
 func (s *Spool) LogPath(id string, attempt int, kind string) string {
 	return s.abs(fmt.Sprintf("%s/%s/%s.a%d.%s", logsDir, bucket(id), s.escape(id), attempt, kind))

@@ -58,6 +58,8 @@ func argOf(key string) string {
 		return "DURATION"
 	case c.Set(key, "5MiB") == nil:
 		return "SIZE"
+	case c.Set(key, "none") == nil:
+		return "CODES"
 	}
 	return "N"
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -71,6 +73,9 @@ func headline(o *output, j fsq.JobInfo) string {
 	if j.Lost > 0 {
 		s += fmt.Sprintf(", %d lost with their worker", j.Lost)
 	}
+	if j.Snoozed > 0 {
+		s += fmt.Sprintf(", snoozed %s", times(j.Snoozed))
+	}
 	return s
 }
 
@@ -117,6 +122,15 @@ func documentFacts(f *facts, d fsq.Job) {
 	if d.BackoffBase != nil {
 		f.add("backoff base", "%g", *d.BackoffBase)
 	}
+	if d.SnoozeCodes != nil {
+		f.add("snooze codes", "%s", d.SnoozeCodes)
+	}
+	if d.SnoozeMax != nil {
+		f.add("snooze max", "%d", *d.SnoozeMax)
+	}
+	if d.FatalCodes != nil {
+		f.add("fatal codes", "%s", d.FatalCodes)
+	}
 	if d.Cwd != "" {
 		f.add("cwd", "%s", clean(d.Cwd))
 	}
@@ -147,7 +161,7 @@ func sortedKeys[V any](m map[string]V) []string {
 }
 
 var outcomeStyle = map[string]style{
-	"done": green, "running": cyan, "failed": red, "timeout": red, "lost": yellow, "interrupted": yellow, "cancelled": yellow,
+	"done": green, "running": cyan, "failed": red, "timeout": red, "lost": yellow, "interrupted": yellow, "cancelled": yellow, "snoozed": yellow,
 }
 
 func (a *app) showAttempt(at fsq.Attempt, now time.Time) {
@@ -196,10 +210,40 @@ func (a *app) showAttempt(at fsq.Attempt, now time.Time) {
 			f.add(s.name, "%d bytes", s.bytes)
 		}
 	}
-	if at.Next == "retry" && at.NextDue != nil {
-		f.add("retry", "%s", both(*at.NextDue, now))
+	if (at.Next == "retry" || at.Next == "snooze") && at.NextDue != nil {
+		f.add(at.Next, "%s", both(*at.NextDue, now))
 	}
+	reportFacts(&f, at.Report)
 	f.write(a.out, "  ")
+}
+
+// reportFacts adds what the job itself said of an attempt: a stranger's text.
+func reportFacts(f *facts, r fsq.Report) {
+	if r.Progress != nil {
+		f.add("progress", "%s", clean(r.Progress.String()))
+	}
+	result := string(r.Result)
+	if r.Result == nil {
+		result = r.ResultText
+	}
+	if result != "" {
+		f.add("result", "%s", shorten(clean(compactJSON(result)), resultWidth))
+	}
+	if r.ResultNote != "" {
+		f.add("", "(%s)", clean(r.ResultNote))
+	}
+}
+
+// resultWidth is some lines of a terminal; --json has all of it.
+const resultWidth = 400
+
+// compactJSON takes the line breaks out of JSON, and leaves other text as it is.
+func compactJSON(s string) string {
+	var b bytes.Buffer
+	if json.Compact(&b, []byte(s)) != nil {
+		return s
+	}
+	return b.String()
 }
 
 // What show prints of each stream: enough to see how it ended.

@@ -38,6 +38,7 @@ func (a *app) stats(ctx context.Context) error {
 	f.add("dead", "%d", s.Dead)
 	f.add("failed attempts", "%d", s.FailedAttempts)
 	f.add("lost attempts", "%d", s.LostAttempts)
+	f.add("snoozed attempts", "%d", s.SnoozedAttempts)
 	t := s.Throughput
 	f.add("completed in", "%d in the last minute, %d in the last hour, %d in the last day", t.LastMinute, t.LastHour, t.LastDay)
 	f.write(a.out, "")

@@ -82,6 +82,17 @@ func shorten(s string, limit int) string {
 	return s
 }
 
+// times is "once", "twice" or "3 times".
+func times(n int) string {
+	switch n {
+	case 1:
+		return "once"
+	case 2:
+		return "twice"
+	}
+	return fmt.Sprintf("%d times", n)
+}
+
 // plural is "1 job" or "2 jobs".
 func plural(n int, noun string) string {
 	if n == 1 {

@@ -46,13 +46,18 @@ func whenOf(j fsq.JobInfo, now time.Time) string {
 	return "-"
 }
 
-// detailOf is the worker that has the job, or what went wrong the last time.
+// detailOf is how far a job is or else which worker has it, or what went wrong the
+// last time.
 func detailOf(j fsq.JobInfo) string {
 	switch {
 	case j.WorkerLost:
 		return "its worker is dead"
+	case j.State == "processing" && j.Progress != nil:
+		return clean(j.Progress.String())
 	case j.State == "processing" && j.Worker != "":
 		return clean(j.Worker)
+	case j.State != "done" && j.Error != "" && j.LastOutcome == string(fsq.OutcomeSnoozed):
+		return "snoozed: " + clean(j.Error)
 	case j.State != "done" && j.Error != "":
 		return clean(j.Error)
 	case j.State != "done" && j.Outcome != "":

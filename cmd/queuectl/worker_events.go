@@ -32,8 +32,12 @@ func (v *eventView) line(e fsq.Event) string {
 	verb := func(s style, word string) string { return v.err.paint(s, fmt.Sprintf("%-7s", word)) + " " + id }
 	attempt := fmt.Sprintf("attempt %d/%d", e.Attempt, e.MaxAttempts)
 	ended := fmt.Sprintf("%s %s after %s", attempt, e.Outcome, span(e.Duration))
+	next := "soon"
+	if e.Due != nil {
+		next = relative(*e.Due, v.now())
+	}
 	switch fsq.Outcome(e.Outcome) {
-	case fsq.OutcomeFailed:
+	case fsq.OutcomeFailed, fsq.OutcomeSnoozed:
 		ended += ": " + reason
 	case fsq.OutcomeTimeout:
 		ended = attempt + " " + reason // it says how long it took
@@ -47,12 +51,13 @@ func (v *eventView) line(e fsq.Event) string {
 	case fsq.EventDone:
 		return verb(green, "done") + " " + ended
 	case fsq.EventRetry:
-		next := "soon"
-		if e.Due != nil {
-			next = relative(*e.Due, v.now())
-		}
 		return fmt.Sprintf("%s %s; next %s", verb(yellow, "retry"), ended, next)
+	case fsq.EventSnoozed:
+		return fmt.Sprintf("%s %s; next %s", verb(yellow, "snooze"), ended, next)
 	case fsq.EventDead:
+		if e.Fatal {
+			return verb(red, "dead") + " " + ended
+		}
 		return verb(red, "dead") + " " + ended + "; no retries left"
 	case fsq.EventCancelled:
 		return verb(yellow, "cancel") + " " + cancelledText(e)
