@@ -28,6 +28,7 @@ type JobInfo struct {
 	EndedAt         *time.Time `json:"ended_at"`
 	WaitSeconds     *float64   `json:"wait_seconds"`
 	DurationSeconds *float64   `json:"duration_seconds"`
+	HeldBy          string     `json:"held_by"` // of a held job: "user", or "array" if it waits for others of its array
 	Worker          string     `json:"worker"`
 	Error           string     `json:"error"` // of the last attempt
 	Tags            []string   `json:"tags"`
@@ -38,11 +39,24 @@ type JobInfo struct {
 	Records []Attempt `json:"attempt_records,omitempty"` // Get only
 }
 
+// Who holds a job.
+const (
+	HeldByUser  = "user"
+	HeldByArray = "array"
+)
+
 // info composes what the name alone tells.
 func info(e spool.Entry, now time.Time) JobInfo {
 	i := JobInfo{
 		ID: e.Name.ID, State: stateOf(e, now), Outcome: e.Outcome, Priority: e.Priority,
 		Attempts: e.Attempt, MaxAttempts: e.Allowed, Lost: e.Lost, Worker: e.Worker, File: e.Path,
+	}
+	switch {
+	case e.State != spool.Pending:
+	case e.Held:
+		i.HeldBy = HeldByUser
+	case e.Queued:
+		i.HeldBy = HeldByArray
 	}
 	switch e.State {
 	case spool.Done, spool.Dead:

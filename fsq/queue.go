@@ -80,6 +80,18 @@ func (q *Queue) Enqueue(ctx context.Context, j Job) (Job, error) {
 // EnqueueBatch is Enqueue for many jobs at the price of a few fsyncs. A job that
 // fails does not keep the others back.
 func (q *Queue) EnqueueBatch(ctx context.Context, jobs []Job) []Enqueued {
+	return q.EnqueueWith(ctx, jobs, EnqueueOptions{})
+}
+
+// EnqueueOptions are what a job's document does not say.
+type EnqueueOptions struct {
+	Hold bool // it is not to run before somebody releases it
+
+	turns int // so many of the first jobs have a turn of their array
+}
+
+// EnqueueWith is EnqueueBatch with options.
+func (q *Queue) EnqueueWith(ctx context.Context, jobs []Job, opt EnqueueOptions) []Enqueued {
 	results := make([]Enqueued, len(jobs))
 	items := make([]spool.Item, 0, len(jobs))
 	index := make([]int, 0, len(jobs))
@@ -87,6 +99,11 @@ func (q *Queue) EnqueueBatch(ctx context.Context, jobs []Job) []Enqueued {
 		it, j, err := q.item(j)
 		if err == nil {
 			err = ctx.Err()
+		}
+		it.Name.Held = opt.Hold
+		// One that is held does not use its turn: it gets one when it is released.
+		if it.Name.Queued && i < opt.turns && !opt.Hold {
+			it.Name.Queued, it.Name.Turn = false, true
 		}
 		results[i] = Enqueued{Job: j, Err: err}
 		if err == nil {
@@ -119,6 +136,9 @@ func (q *Queue) item(j Job) (spool.Item, Job, error) {
 		return spool.Item{}, j, err
 	}
 	now := q.s.Now()
+	if j.ID == "" && j.Array != nil {
+		j.ID = spool.ElementID(j.Array.ID, j.Array.Index)
+	}
 	chosen := j.ID != ""
 	if !chosen {
 		j.ID = q.s.NewID()
@@ -141,7 +161,9 @@ func (q *Queue) name(j Job, now time.Time) spool.Name {
 	if !j.RunAt.IsZero() {
 		due = j.RunAt
 	}
-	return spool.Name{ID: j.ID, Due: spool.Truncate(due), Priority: j.Priority, Allowed: q.allowance(j)}
+	return spool.Name{
+		ID: j.ID, Due: spool.Truncate(due), Priority: j.Priority, Allowed: q.allowance(j), Queued: j.Array.limited(),
+	}
 }
 
 // allowance is how many attempts a job has before it is a dead letter.
