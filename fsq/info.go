@@ -51,13 +51,6 @@ func info(e spool.Entry, now time.Time) JobInfo {
 		ID: e.Name.ID, State: stateOf(e, now), Outcome: e.Outcome, Priority: e.Priority,
 		Attempts: e.Attempt, MaxAttempts: e.Allowed, Lost: e.Lost, Worker: e.Worker, File: e.Path,
 	}
-	switch {
-	case e.State != spool.Pending:
-	case e.Held:
-		i.HeldBy = HeldByUser
-	case e.Queued:
-		i.HeldBy = HeldByArray
-	}
 	switch e.State {
 	case spool.Done, spool.Dead:
 		i.EndedAt = ptr(e.Due)
@@ -68,7 +61,20 @@ func info(e spool.Entry, now time.Time) JobInfo {
 	default:
 		i.DueAt = ptr(e.Due)
 	}
+	if e.State == spool.Pending {
+		i.HeldBy = heldBy(e.Name)
+	}
 	return i
+}
+
+func heldBy(n spool.Name) string {
+	switch {
+	case n.Held:
+		return HeldByUser
+	case n.Queued:
+		return HeldByArray
+	}
+	return ""
 }
 
 // detail adds what the document and the last record tell.

@@ -58,8 +58,9 @@ func (q *Queue) Config() Config { return q.cfg }
 
 // Enqueued is the result for one job of a batch.
 type Enqueued struct {
-	Job Job
-	Err error
+	Job    Job
+	HeldBy string // who keeps it from running: "", HeldByUser, or HeldByArray
+	Err    error
 }
 
 // Enqueue puts a job into the queue and returns it as it is stored, with its id.
@@ -105,7 +106,8 @@ func (q *Queue) EnqueueWith(ctx context.Context, jobs []Job, opt EnqueueOptions)
 		if it.Name.Queued && i < opt.turns && !opt.Hold {
 			it.Name.Queued, it.Name.Turn = false, true
 		}
-		results[i] = Enqueued{Job: j, Err: err}
+		heldBy := heldBy(it.Name)
+		results[i] = Enqueued{Job: j, HeldBy: heldBy, Err: err}
 		if err == nil {
 			items, index = append(items, it), append(index, i)
 		}

@@ -289,4 +289,3 @@ func (s *Spool) shareTurns(limits map[string]int) (given []Entry, err error) {
 	}
 	return given, nil
 }
-

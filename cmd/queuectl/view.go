@@ -51,6 +51,8 @@ func detailOf(j fsq.JobInfo) string {
 	switch {
 	case j.State == "processing" && j.Worker != "":
 		return clean(j.Worker)
+	case j.HeldBy == fsq.HeldByArray:
+		return "waits for its array"
 	case j.State != "done" && j.Error != "":
 		return clean(j.Error)
 	case j.State != "done" && j.Outcome != "":
