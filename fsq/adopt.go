@@ -153,6 +153,9 @@ func (q *Queue) adoption(d spool.Drop) spool.Adoption {
 	if err != nil {
 		return spool.Adoption{Reject: err.Error()}
 	}
+	if j.ID == "" && j.Array != nil {
+		j.ID = spool.ElementID(j.Array.ID, j.Array.Index)
+	}
 	reserved := j.ID != ""
 	if !reserved {
 		j.ID = q.dropID(d.Stem())

@@ -153,7 +153,7 @@ func startCommand(r *Run) (*process, error) {
 		files = append(files, r.lock)
 	}
 
-	p, err := startProcess(path, argv, &os.ProcAttr{
+	p, err := startWithUmask(path, argv, r.Job.Umask, &os.ProcAttr{
 		Dir: dir, Env: envList(env), Files: files, Sys: commandAttr(),
 	})
 	if err == nil {
@@ -168,3 +168,23 @@ func startCommand(r *Run) (*process, error) {
 	}
 	return cannot(fmt.Errorf("start %q: %w", path, err))
 }
+
+// startWithUmask starts a command under an umask of its own: "" for the worker's.
+func startWithUmask(path string, argv []string, umask string, attr *os.ProcAttr) (*process, error) {
+	if umask == "" {
+		return startProcess(path, argv, attr, nil)
+	}
+	mask, err := parseUmask(umask)
+	if err != nil {
+		return nil, fmt.Errorf("umask: %w", err)
+	}
+	p, err := startProcess(path, argv, attr, func() error { return threadUmask(mask) })
+	if errors.Is(err, errNoThreadUmask) {
+		path, argv = underShell(path, argv, mask)
+		return startProcess(path, argv, attr, nil)
+	}
+	return p, err
+}
+
+// errNoThreadUmask says that this system gives no thread an umask of its own.
+var errNoThreadUmask = errors.New("a thread cannot have an umask of its own")

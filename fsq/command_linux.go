@@ -14,6 +14,16 @@ func commandAttr() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGKILL}
 }
 
+// threadUmask gives the calling thread an umask of its own, which its children inherit.
+// The thread must never serve another goroutine again. Containers may forbid it.
+func threadUmask(mask int) error {
+	if err := unix.Unshare(unix.CLONE_FS); err != nil {
+		return errNoThreadUmask
+	}
+	unix.Umask(mask)
+	return nil
+}
+
 // awaitExit waits until the process is dead but leaves it as a zombie, which
 // keeps its number, and the group's, from being given to another. So a signal
 // that is sent before the reaping cannot hit a stranger.

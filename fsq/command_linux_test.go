@@ -50,7 +50,7 @@ func TestExitedLeaderKeepsItsNumberUntilReaped(t *testing.T) {
 	defer func() { _ = null.Close() }()
 	p, err := startProcess("/bin/sh", []string{"sh", "-c", "exit 6"}, &os.ProcAttr{
 		Files: []*os.File{null, null, null}, Sys: commandAttr(),
-	})
+	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

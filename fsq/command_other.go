@@ -15,6 +15,9 @@ func commandAttr() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }
 
+// threadUmask cannot be: the umask is the process's.
+func threadUmask(int) error { return errNoThreadUmask }
+
 // awaitExit waits until the process is dead and reaps it. Between that and a
 // signal to its group lie microseconds in which its number is not reserved.
 func awaitExit(p *os.Process) (*os.ProcessState, error) { return p.Wait() }

@@ -63,6 +63,7 @@ func (q *Queue) RetryDead(ctx context.Context, id string) error {
 	if data, err := q.s.Read(e); err == nil {
 		if j, err := ParseJob(data, time.Now()); err == nil {
 			allowance = q.allowance(j)
+			e.Name.Queued = j.Array.limited() // its turn has gone to another
 		}
 	}
 	_, err = q.s.Revive(e, allowance)

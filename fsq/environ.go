@@ -21,6 +21,12 @@ const (
 	envWorker  = "QUEUECTL_WORKER"
 )
 
+// arrayVariables tell an element which one it is, as sbatch's do.
+var arrayVariables = [...]string{
+	"QUEUECTL_ARRAY_ID", "QUEUECTL_ARRAY_INDEX", "QUEUECTL_ARRAY_COUNT",
+	"QUEUECTL_ARRAY_MIN", "QUEUECTL_ARRAY_MAX", "QUEUECTL_ARRAY_STEP",
+}
+
 // defaultSearchPath is searched when neither the job nor the worker has a PATH, as
 // execvp(3) does.
 const defaultSearchPath = "/usr/bin:/bin"
@@ -67,6 +73,15 @@ func jobEnv(r *Run, dir string) map[string]string {
 	maps.Copy(env, r.Job.Env)
 	if dir != "" {
 		env["PWD"] = dir
+	}
+	// Those of a job in which the worker was started are not this one's.
+	for _, k := range arrayVariables {
+		delete(env, k)
+	}
+	if e := r.Job.Array; e != nil {
+		for i, v := range []string{e.ID, strconv.Itoa(e.Index), strconv.Itoa(e.Count), strconv.Itoa(e.Min), strconv.Itoa(e.Max), strconv.Itoa(e.Step)} {
+			env[arrayVariables[i]] = v
+		}
 	}
 	env[envJobID] = r.ID
 	env[envAttempt] = strconv.Itoa(r.Attempt)

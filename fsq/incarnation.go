@@ -34,6 +34,10 @@ type incarnation struct {
 	lookedAt uint64        // the count of the pool then
 	swept    chan struct{} // closed when dead workers were looked for once
 
+	queued    atomic.Bool   // elements of arrays wait for a turn
+	shared    time.Time     // when their turns were last counted; of the goroutine of sweep
+	shareTook time.Duration // and how long that took
+
 	freed   *mailbox[freed]
 	adopter *adopter
 	commits *committer
@@ -62,6 +66,7 @@ func newIncarnation(w *Worker, lease *spool.Lease) *incarnation {
 		freed: newMailbox[freed](), strays: newMailbox[spool.Name](), running: map[string]*slot{}, lost: make(chan struct{}), swept: make(chan struct{}),
 	}
 	in.ready.Order = w.q.s.EnqueuedAt
+	in.queued.Store(true) // until it is known
 	in.runs, in.stopRuns = context.WithCancelCause(context.Background())
 	in.commits = newCommitter(w)
 	in.adopter = newAdopter(w)
@@ -274,7 +279,7 @@ func (in *incarnation) scan() {
 	in.ready.Reset()
 	now := in.q.s.Now()
 	var drops []string
-	err = in.q.s.Waiting(func(n spool.Name) { in.ready.Add(n, now) }, func(base string) { drops = append(drops, base) })
+	err = in.q.s.Waiting(func(n spool.Name) { in.wait(n, now) }, func(base string) { drops = append(drops, base) })
 	if err != nil {
 		in.w.problem(err)
 	}
@@ -283,6 +288,14 @@ func (in *incarnation) scan() {
 	if in.ready.Len() > known || len(drops) > 0 {
 		in.active = in.scanned
 	}
+}
+
+// wait takes note of a job in pending/.
+func (in *incarnation) wait(n spool.Name, now time.Time) {
+	if n.Queued {
+		in.queued.Store(true)
+	}
+	in.ready.Add(n, now)
 }
 
 // fill claims jobs as long as there are free slots and it is this queue's turn.
@@ -418,7 +431,7 @@ func (in *incarnation) takeHints() (rescan bool) {
 	now := in.q.s.Now()
 	for _, base := range h.Names {
 		if n, err := spool.ParseName(base); err == nil {
-			in.ready.Add(n, now)
+			in.wait(n, now)
 		} else if spool.IsDrop(base) {
 			in.adopter.offer(base)
 		}

@@ -31,6 +31,7 @@ type JobInfo struct {
 	EndedAt         *time.Time `json:"ended_at"`
 	WaitSeconds     *float64   `json:"wait_seconds"`
 	DurationSeconds *float64   `json:"duration_seconds"`
+	HeldBy          string     `json:"held_by"` // of a held job: "user", or "array" if it waits for others of its array
 	Worker          string     `json:"worker"`
 	WorkerLost      bool       `json:"worker_lost"`  // it is dead, and nobody has taken the job from it yet
 	Error           string     `json:"error"`        // of the last attempt
@@ -48,6 +49,12 @@ type JobInfo struct {
 	Job     *Job      `json:"job,omitempty"`             // Get only
 	Records []Attempt `json:"attempt_records,omitempty"` // Get only
 }
+
+// Who holds a job.
+const (
+	HeldByUser  = "user"
+	HeldByArray = "array"
+)
 
 // info composes what the name alone tells.
 func info(e spool.Entry, now time.Time) JobInfo {
@@ -68,7 +75,20 @@ func info(e spool.Entry, now time.Time) JobInfo {
 	default:
 		i.DueAt = ptr(e.Due)
 	}
+	if e.State == spool.Pending {
+		i.HeldBy = heldBy(e.Name)
+	}
 	return i
+}
+
+func heldBy(n spool.Name) string {
+	switch {
+	case n.Held:
+		return HeldByUser
+	case n.Queued:
+		return HeldByArray
+	}
+	return ""
 }
 
 // outcomeBuried is shown of a job that somebody moved to dead/ or done/ by hand.

@@ -43,10 +43,12 @@ type Job struct {
 	FatalCodes  *ExitCodes        // exit statuses after which no retry helps; nil: the setting
 	Cwd         string            // "": the worker's
 	Env         map[string]string // added to the worker's
+	Umask       string            // octal, such as "0022"; "": the worker's
 	Stdin       string            // what the command reads
 	Tags        []string          // for people
 	Metadata    json.RawMessage   // any JSON, kept as it is
 	EnqueuedAt  time.Time         // set by Enqueue; kept in whole milliseconds
+	Array       *Element          // which element of an array it is; nil: of none
 
 	// Extra are fields that have no meaning here. They are kept, byte for byte.
 	Extra map[string]json.RawMessage
@@ -72,7 +74,7 @@ func secondsText(d time.Duration) string { return strconv.FormatFloat(d.Seconds(
 func (j Job) Validate() error {
 	for _, check := range []func(*Job) error{
 		(*Job).checkID, (*Job).checkCommand, (*Job).checkNumbers, (*Job).checkTimes,
-		(*Job).checkProcess, (*Job).checkTags, (*Job).checkRaw,
+		(*Job).checkProcess, (*Job).checkUmask, (*Job).checkTags, (*Job).checkArray, (*Job).checkRaw,
 	} {
 		if err := check(&j); err != nil {
 			return err

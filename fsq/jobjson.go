@@ -87,6 +87,11 @@ var jobFields = []jobField{
 		return j.Env
 	}},
 
+	{"umask", func(j *Job, v value, _ time.Time) (err error) {
+		j.Umask, err = v.nonEmptyText()
+		return err
+	}, func(j *Job) any { return unlessZero(j.Umask) }},
+
 	{"stdin", func(j *Job, v value, _ time.Time) (err error) {
 		j.Stdin, err = v.text()
 		return err
@@ -115,6 +120,11 @@ var jobFields = []jobField{
 		}
 		return raw
 	}},
+
+	{"array", func(j *Job, v value, _ time.Time) (err error) {
+		j.Array, err = parseElement(v)
+		return err
+	}, func(j *Job) any { return unlessNil(j.Array) }},
 
 	{"enqueued_at", func(j *Job, v value, now time.Time) (err error) {
 		j.EnqueuedAt, err = parseTimeField(v, now)

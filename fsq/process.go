@@ -25,17 +25,24 @@ type process struct {
 }
 
 // startProcess starts a command on an OS thread that does nothing else until
-// the command has ended. Linux sends the parent-death signal when the thread
+// the command has ended. prepare, if it is not nil, runs there first: what it does to
+// the thread, it does to the child. Linux sends the parent-death signal when the thread
 // dies that made the child, not the process. A thread of the pool could die
 // early: the runtime lets any other goroutine lock it later on and take it
 // along when it exits. The thread costs nothing, as one has to wait for the
 // child anyway.
-func startProcess(path string, argv []string, attr *os.ProcAttr) (*process, error) {
+func startProcess(path string, argv []string, attr *os.ProcAttr, prepare func() error) (*process, error) {
 	p := &process{exited: make(chan struct{})}
 	started := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
+		if prepare == nil {
+			defer runtime.UnlockOSThread()
+		} else if err := prepare(); err != nil {
+			// A thread that may have been changed is not unlocked: it ends with the goroutine.
+			started <- err
+			return
+		}
 		proc, err := startInGroup(path, argv, attr)
 		if err != nil {
 			started <- err

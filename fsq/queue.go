@@ -58,8 +58,9 @@ func (q *Queue) Config() Config { return q.cfg }
 
 // Enqueued is the result for one job of a batch.
 type Enqueued struct {
-	Job Job
-	Err error
+	Job    Job
+	HeldBy string // who keeps it from running: "", HeldByUser, or HeldByArray
+	Err    error
 }
 
 // Enqueue puts a job into the queue and returns it as it is stored, with its id.
@@ -80,6 +81,18 @@ func (q *Queue) Enqueue(ctx context.Context, j Job) (Job, error) {
 // EnqueueBatch is Enqueue for many jobs at the price of a few fsyncs. A job that
 // fails does not keep the others back.
 func (q *Queue) EnqueueBatch(ctx context.Context, jobs []Job) []Enqueued {
+	return q.EnqueueWith(ctx, jobs, EnqueueOptions{})
+}
+
+// EnqueueOptions are what a job's document does not say.
+type EnqueueOptions struct {
+	Hold bool // it is not to run before somebody releases it
+
+	turns int // so many of the first jobs have a turn of their array
+}
+
+// EnqueueWith is EnqueueBatch with options.
+func (q *Queue) EnqueueWith(ctx context.Context, jobs []Job, opt EnqueueOptions) []Enqueued {
 	results := make([]Enqueued, len(jobs))
 	items := make([]spool.Item, 0, len(jobs))
 	index := make([]int, 0, len(jobs))
@@ -88,7 +101,13 @@ func (q *Queue) EnqueueBatch(ctx context.Context, jobs []Job) []Enqueued {
 		if err == nil {
 			err = ctx.Err()
 		}
-		results[i] = Enqueued{Job: j, Err: err}
+		it.Name.Held = opt.Hold
+		// One that is held does not use its turn: it gets one when it is released.
+		if it.Name.Queued && i < opt.turns && !opt.Hold {
+			it.Name.Queued, it.Name.Turn = false, true
+		}
+		heldBy := heldBy(it.Name)
+		results[i] = Enqueued{Job: j, HeldBy: heldBy, Err: err}
 		if err == nil {
 			items, index = append(items, it), append(index, i)
 		}
@@ -119,6 +138,9 @@ func (q *Queue) item(j Job) (spool.Item, Job, error) {
 		return spool.Item{}, j, err
 	}
 	now := q.s.Now()
+	if j.ID == "" && j.Array != nil {
+		j.ID = spool.ElementID(j.Array.ID, j.Array.Index)
+	}
 	chosen := j.ID != ""
 	if !chosen {
 		j.ID = q.s.NewID()
@@ -141,7 +163,9 @@ func (q *Queue) name(j Job, now time.Time) spool.Name {
 	if !j.RunAt.IsZero() {
 		due = j.RunAt
 	}
-	return spool.Name{ID: j.ID, Due: spool.Truncate(due), Priority: j.Priority, Allowed: q.allowance(j)}
+	return spool.Name{
+		ID: j.ID, Due: spool.Truncate(due), Priority: j.Priority, Allowed: q.allowance(j), Queued: j.Array.limited(),
+	}
 }
 
 // allowance is how many attempts a job has before it is a dead letter.

@@ -20,6 +20,7 @@ func (in *incarnation) sweep(ctx context.Context) {
 		if first {
 			close(in.swept)
 		}
+		in.shareTurns()
 		// Spread out, so that the workers of a host do not all look at once.
 		pause := interval + time.Duration(rand.Int64N(int64(interval)/4+1))
 		select {
@@ -61,6 +62,25 @@ func (in *incarnation) reapDead(ctx context.Context, census *spool.Census, poll 
 		}
 		in.w.emit(Event{Kind: EventReaped, DeadWorker: v.Worker, Error: v.Reason, Count: back})
 	}
+}
+
+// shareTurns looks whether an array has turns to give. It costs a listing of what waits,
+// so it is done only while elements wait, and takes at most a twentieth of the time.
+func (in *incarnation) shareTurns() {
+	if !in.queued.Load() || time.Since(in.shared) < 20*in.shareTook {
+		return
+	}
+	in.shared = time.Now()
+	in.queued.Store(false) // an element that comes in meanwhile sets it again
+	given, waiting, err := in.q.shareTurns()
+	if err != nil {
+		in.w.problem(err)
+	}
+	if waiting || err != nil {
+		in.queued.Store(true)
+	}
+	in.shareTook = time.Since(in.shared)
+	in.adopter.found.put(given...)
 }
 
 // reap gives a dead worker's jobs back, after making sure that none of them still

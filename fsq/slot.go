@@ -390,6 +390,9 @@ func (s *slot) settle(e ending) (again spool.Name) {
 		s.in.w.problem(err)
 		return spool.Name{}
 	}
+	if settled.Next.ID != "" {
+		s.in.adopter.found.put(settled.Next)
+	}
 	s.in.commits.add(settled, s.event(d, e))
 	if settled.State == spool.Pending {
 		return settled.Name

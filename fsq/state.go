@@ -19,7 +19,7 @@ const (
 	Pending    State = "pending"
 	Scheduled  State = "scheduled"
 	Retrying   State = "retrying"
-	Held       State = "held" // until somebody releases it
+	Held       State = "held" // until somebody releases it, or its array has a turn for it
 	Processing State = "processing"
 	Done       State = "done"
 	Dead       State = "dead"
@@ -83,7 +83,7 @@ func stateOf(e spool.Entry, now time.Time) State {
 		return Cancelled
 	case e.State != spool.Pending:
 		return State(e.State)
-	case e.Held:
+	case e.Held, e.Queued:
 		return Held
 	case !e.Due.After(now):
 		return Pending

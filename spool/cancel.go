@@ -17,12 +17,18 @@ const OutcomeCancelled = "cancelled"
 func (s *Spool) Cancel(e Entry) (Entry, error) {
 	n := e.Name
 	n.Due = Truncate(s.Now())
-	n.Held, n.Outcome, n.Wait, n.Run = false, OutcomeCancelled, 0, 0
+	n.Held, n.Queued, n.Turn = false, false, false
+	n.Outcome, n.Wait, n.Run = OutcomeCancelled, 0, 0
 	to := Entry{Name: n, State: Dead, Path: deadDir + "/" + s.file(n)}
 	if e.State != Pending {
 		return to, fmt.Errorf("cancel job %q: it is not waiting", n.ID)
 	}
+	pass := s.withTurn(e.Name)
 	err := s.move(e.Path, to.Path)
+	if err == nil {
+		pass.on()
+	}
+	pass.end()
 	if errors.Is(err, fs.ErrNotExist) {
 		err = ErrLost
 	}

@@ -29,6 +29,9 @@ func (l *Lease) Claim(n Name) (*Claim, error) {
 	if n.Held {
 		return nil, fmt.Errorf("claim %s: %w: it is held", n, ErrUnclaimable)
 	}
+	if n.Queued {
+		return nil, fmt.Errorf("claim %s: %w: it waits for a turn of its array", n, ErrUnclaimable)
+	}
 	to := n
 	to.Attempt++
 	// A name with nothing left was moved here by hand: mv dead/X pending/ means one

@@ -23,8 +23,13 @@ const (
 
 const suffix = ".json"
 
-// heldMark follows the counts of a job that is held.
-const heldMark = 'h'
+// The marks that follow the counts: a job that is held, and elements of an array that
+// wait for one of its turns or have one (array.go).
+const (
+	heldMark   = 'h'
+	queuedMark = 'q'
+	turnMark   = 't'
+)
 
 // Name is everything that a job's file name says: the whole mutable state of a
 // job that is not its directory. A Name is a value; changing one renames nothing.
@@ -37,6 +42,8 @@ type Name struct {
 	Given    int           // attempts that their worker gave back unfinished, ever
 	Snoozed  int           // attempts that asked to be repeated at no cost, since the last Revive
 	Held     bool          // it must not be claimed before somebody releases it
+	Queued   bool          // it waits for a turn of its array and must not be claimed before it has one
+	Turn     bool          // it has one of the turns of its array, in pending/ and processing/ only; not with Queued
 	Outcome  string        // how it ended, in done/ and dead/ only; else ""
 	Wait     time.Duration // with an Outcome: from due to start of the last attempt, whole milliseconds
 	Run      time.Duration // with an Outcome: length of the last attempt, whole milliseconds
@@ -65,6 +72,12 @@ func (n Name) encode(fold bool) string {
 	}
 	if n.Held {
 		b = append(b, heldMark)
+	}
+	if n.Queued {
+		b = append(b, queuedMark)
+	}
+	if n.Turn {
+		b = append(b, turnMark)
 	}
 	if n.Outcome != "" {
 		b = append(b, '=')
@@ -151,6 +164,9 @@ func parseName(s string) (n Name, err error) {
 	if n.ID, err = unescapeID(part[3]); err != nil {
 		return n, err
 	}
+	if _, _, ok := SplitElement(n.ID); !ok && (n.Queued || n.Turn) {
+		return n, errors.New("it waits for its array or has a turn of it, but its id is no element's, ARRAY-INDEX")
+	}
 	return n, nil
 }
 
@@ -161,6 +177,9 @@ func (n *Name) parseCounts(s string) (err error) {
 	}
 	if n.Attempt, err = number(attempt, 0, MaxAttempt); err != nil {
 		return fmt.Errorf("attempt: %w", err)
+	}
+	if rest, n.Queued = strings.CutSuffix(rest, string(queuedMark)); !n.Queued {
+		rest, n.Turn = strings.CutSuffix(rest, string(turnMark))
 	}
 	rest, n.Held = strings.CutSuffix(rest, string(heldMark))
 	counts := n.counts()

@@ -54,6 +54,7 @@ type Spool struct {
 	hours   sync.Map // done hour directories known to exist
 	clock   clock
 	drops   drops
+	turns   turns
 }
 
 // Open opens the spool in dir. The error wraps fs.ErrNotExist if there is nothing,

@@ -77,7 +77,7 @@ func (r *Ready) Len() int { return len(r.member) }
 
 // Add takes note of a job that waits.
 func (r *Ready) Add(n Name, now time.Time) {
-	if n.Held {
+	if n.Held || n.Queued {
 		return
 	}
 	r.init()

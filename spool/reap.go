@@ -59,11 +59,17 @@ func (s *Spool) reapRound(wid string, decide func(Name) Fate) (moved []Entry, er
 			continue
 		}
 		fate := decide(f.Name)
+		fate.Name.Turn = fate.Name.Turn && !fate.Dead
 		e := Entry{Name: fate.Name, State: Pending, Path: s.pendingPath(fate.Name, s.Now())}
 		if fate.Dead {
 			e.State, e.Path = Dead, deadDir+"/"+s.file(fate.Name)
 		}
+		pass := s.withTurn(f.Name)
 		err := s.moveInto(f.Path, e.Path)
+		if err == nil && fate.Dead {
+			pass.on()
+		}
+		pass.end()
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // settled after all, or reaped by another
 		}

@@ -8,13 +8,15 @@ import (
 )
 
 // Revive gives a dead job a fresh budget and puts it back: it may have allowance
-// more attempts. Everything else about it stays. It is durable when it returns. The
-// error wraps ErrLost if the job is not there any more.
+// more attempts. Everything else about it stays; an element of an array with a limit
+// waits for a turn again if e's name is Queued. It is durable when it returns. The error
+// wraps ErrLost if the job is not there any more.
 func (s *Spool) Revive(e Entry, allowance int) (Entry, error) {
 	n := e.Name
 	n.Due = Truncate(s.Now())
 	n.Allowed = min(n.Attempt+allowance, MaxAttempt)
 	n.Lost, n.Snoozed, n.Outcome, n.Wait, n.Run = 0, 0, "", 0, 0
+	n.Turn = false // it would be one too many: the array has given it to another
 	to := Entry{Name: n, State: Pending, Path: pendingDir + "/" + s.file(n)}
 	err := s.move(e.Path, to.Path)
 	if errors.Is(err, fs.ErrNotExist) {

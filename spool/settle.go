@@ -20,6 +20,7 @@ type Settled struct {
 	Name  Name
 	State State
 	Path  string // relative to the spool
+	Next  Name   // the element of an array to which the job's turn went, if it has an ID
 	dirs  []string
 }
 
@@ -86,6 +87,7 @@ func (c *Claim) ended(end Ending) Name {
 	n := c.name
 	n.Due = Truncate(c.lease.s.Now())
 	n.Outcome, n.Wait, n.Run = end.Outcome, Millis(end.Wait), Millis(end.Run)
+	n.Turn = false // who makes the rename passes it on
 	return n
 }
 
@@ -98,6 +100,8 @@ func (c *Claim) settle(st State, to string, n Name) (Settled, error) {
 	if c.over {
 		return Settled{}, fmt.Errorf("settle job %q: its claim is settled already", c.name.ID)
 	}
+	pass := s.withTurn(c.name)
+	defer pass.end()
 	from := c.path()
 	err := s.moveInto(from, to)
 	for nth := 1; st == Done && isNoSpace(err) && nth <= 9; nth++ {
@@ -125,6 +129,9 @@ func (c *Claim) settle(st State, to string, n Name) (Settled, error) {
 		return Settled{}, fmt.Errorf("settle job %q: %w", c.name.ID, err)
 	}
 	c.end()
+	if st != Pending {
+		settled.Next = pass.on()
+	}
 	return settled, nil
 }
 

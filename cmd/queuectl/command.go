@@ -26,6 +26,7 @@ type command struct {
 	exits    []exitStatus // besides those that every command has
 	settings []string     // the settings that are flags of this command
 	flags    *flag.FlagSet
+	letters  map[string]string                              // flags of one letter, and what they stand for; only behind the command
 	run      func(ctx context.Context, args []string) error // nil for a group
 	sub      []*command
 
@@ -37,6 +38,11 @@ type command struct {
 	ignoreConfig bool
 	// withoutConfig is for what goes on with the defaults if config.json is broken.
 	withoutConfig bool
+
+	// undashed is asked about a line with a flag that the command does not have: where the
+	// arguments are somebody else's command line, "--" is probably missing. nil: nothing to
+	// say.
+	undashed func(line) error
 
 	path string // "queuectl worker start"
 }

@@ -38,7 +38,16 @@ func (a *app) help(c, root *command) string {
 	}
 	var flags [][2]string
 	if c != root {
-		c.flags.VisitAll(func(f *flag.Flag) { flags = appendFlag(flags, f, false) })
+		letterOf := make(map[string]string)
+		for letter, name := range c.letters {
+			letterOf[name] = letter
+		}
+		c.flags.VisitAll(func(f *flag.Flag) {
+			before := len(flags)
+			if flags = appendFlag(flags, f, false); letterOf[f.Name] != "" && len(flags) > before {
+				flags[before][0] = "-" + letterOf[f.Name] + ", " + flags[before][0]
+			}
+		})
 	}
 	for _, key := range c.settings {
 		flags = appendFlag(flags, a.settings.flags.Lookup(key), true)

@@ -116,8 +116,8 @@ type logInfo struct {
 	StderrCut int64   `json:"stderr_cut_bytes"`
 }
 
-// stream is one of the two that a job writes to.
-type stream struct {
+// logStream is one of the two that a job writes to.
+type logStream struct {
 	fsq.Stream
 	name string
 	to   io.Writer
@@ -126,17 +126,17 @@ type stream struct {
 }
 
 // wanted are the streams that are asked for, and where they go.
-func (a *app) wanted(o logsOptions) []*stream {
-	stdout := &stream{Stream: fsq.Stdout, name: "stdout", to: a.out}
-	stderr := &stream{Stream: fsq.Stderr, name: "stderr", to: a.marked()}
+func (a *app) wanted(o logsOptions) []*logStream {
+	stdout := &logStream{Stream: fsq.Stdout, name: "stdout", to: a.out}
+	stderr := &logStream{Stream: fsq.Stderr, name: "stderr", to: a.marked()}
 	switch {
 	case o.stdout:
-		return []*stream{stdout}
+		return []*logStream{stdout}
 	case o.stderr:
 		stderr.to = a.out
-		return []*stream{stderr}
+		return []*logStream{stderr}
 	}
-	return []*stream{stdout, stderr}
+	return []*logStream{stdout, stderr}
 }
 
 func (a *app) printLogs(q *fsq.Queue, o logsOptions, id string) error {
@@ -169,7 +169,7 @@ func (a *app) printLogs(q *fsq.Queue, o logsOptions, id string) error {
 }
 
 // printStream prints a stream, or returns its content for --json.
-func (a *app) printStream(q *fsq.Queue, o logsOptions, id string, s *stream, at *fsq.Attempt) ([]byte, error) {
+func (a *app) printStream(q *fsq.Queue, o logsOptions, id string, s *logStream, at *fsq.Attempt) ([]byte, error) {
 	f, found, err := q.Log(id, o.attempt, s.Stream)
 	if err != nil {
 		return nil, err
@@ -202,7 +202,7 @@ func (a *app) printStream(q *fsq.Queue, o logsOptions, id string, s *stream, at 
 }
 
 // sayNothing tells a person why nothing is printed.
-func (a *app) sayNothing(streams []*stream, at fsq.Attempt, id string) {
+func (a *app) sayNothing(streams []*logStream, at fsq.Attempt, id string) {
 	name := "anything"
 	for _, s := range streams {
 		if s.size > 0 {

@@ -21,6 +21,7 @@ type environment struct {
 	outWidth  int // columns of the terminal that stdout is; 0: it is none
 	errWidth  int
 	stdinTerm bool
+	umask     int
 	now       func() time.Time
 	// listen takes SIGINT and SIGTERM over, for commands that do something about them.
 	// All others end at once: nothing in a spool minds.
@@ -36,6 +37,9 @@ func main() {
 	// A closed pipe becomes an error of the write instead of the end of a worker
 	// with its jobs. Notify, not Ignore: an ignored signal would stay so in the jobs.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	// The umask can only be read by setting it. Nothing else runs yet.
+	umask := syscall.Umask(0o077)
+	syscall.Umask(umask)
 	os.Exit(run(context.Background(), environment{
 		args:      os.Args[1:],
 		stdin:     os.Stdin,
@@ -44,6 +48,7 @@ func main() {
 		outWidth:  columns(os.Stdout),
 		errWidth:  columns(os.Stderr),
 		stdinTerm: columns(os.Stdin) > 0,
+		umask:     umask,
 		now:       time.Now,
 		listen:    listen,
 	}))

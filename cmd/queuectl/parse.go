@@ -20,6 +20,8 @@ type line struct {
 	settings []string // flags that are settings
 	local    []string // flags of cmd
 	args     []string // everything else
+	dashed   int      // how many args stood before the "--"; -1: there was none behind the command
+	typed    []string // the words behind the command, as they were typed
 	help     bool
 	version  bool
 }
@@ -50,12 +52,15 @@ type given struct{ name, value string }
 // "--" ends them. The kinds of flags decide which words are values, and a name is
 // of one kind throughout the tree (a test sees to it).
 func parseLine(root *command, settings *flag.FlagSet, args []string) (line, error) {
-	l := line{cmd: root}
+	l := line{cmd: root, dashed: -1}
 	kinds := flagKinds(root, settings)
 	var flags []given
 	unknown := "" // reported at the end, when the command is known that does not have it
 	for i := 0; i < len(args); i++ {
 		if args[i] == "--" {
+			if len(l.cmd.sub) == 0 {
+				l.dashed = len(l.args)
+			}
 			// What follows may still begin with the command: queuectl -- list.
 			for _, word := range args[i+1:] {
 				if err := l.word(word); err != nil {
@@ -66,10 +71,17 @@ func parseLine(root *command, settings *flag.FlagSet, args []string) (line, erro
 		}
 		f, hasValue, isFlag := splitFlag(args[i])
 		if !isFlag {
+			leaf := len(l.cmd.sub) == 0
 			if err := l.word(args[i]); err != nil {
 				return l, err
 			}
+			if !leaf && len(l.cmd.sub) == 0 {
+				l.typed = args[i+1:]
+			}
 			continue
+		}
+		if long := l.cmd.letters[f.name]; long != "" {
+			f.name = long
 		}
 		takesValue, known := kinds[f.name]
 		switch {
@@ -96,6 +108,11 @@ func parseLine(root *command, settings *flag.FlagSet, args []string) (line, erro
 	}
 	if l.help || l.version {
 		return l, nil
+	}
+	if unknown != "" && l.cmd.undashed != nil {
+		if err := l.cmd.undashed(l); err != nil {
+			return l, err
+		}
 	}
 	if unknown != "" {
 		return l, unknownFlag(l.cmd, root, unknown)

@@ -30,6 +30,8 @@ type app struct {
 	json     bool
 	color    string
 	settings *settings
+	line     line // as it was typed
+	umask    int  // of this process
 }
 
 // run is queuectl from its arguments to its exit status.
@@ -42,6 +44,7 @@ func run(ctx context.Context, e environment) int {
 		now:      e.now,
 		listen:   e.listen,
 		settings: newSettings(),
+		umask:    e.umask,
 	}
 	err := a.dispatch(ctx, newRoot(a), e.args)
 	if a.out.err != nil {
@@ -53,6 +56,7 @@ func run(ctx context.Context, e environment) int {
 
 func (a *app) dispatch(ctx context.Context, root *command, args []string) error {
 	l, err := parseLine(root, a.settings.flags, args)
+	a.line = l
 	switch {
 	case err != nil:
 		return err

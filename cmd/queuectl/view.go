@@ -58,6 +58,8 @@ func detailOf(j fsq.JobInfo) string {
 		return clean(j.Worker)
 	case j.State != "done" && j.Error != "" && j.LastOutcome == string(fsq.OutcomeSnoozed):
 		return "snoozed: " + clean(j.Error)
+	case j.HeldBy == fsq.HeldByArray:
+		return "waits for its array"
 	case j.State != "done" && j.Error != "":
 		return clean(j.Error)
 	case j.State != "done" && j.Outcome != "":

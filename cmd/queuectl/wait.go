@@ -105,7 +105,7 @@ func (a *app) waitFor(ctx context.Context, q *fsq.Queue, o waitOptions, ids []st
 		limited, cancel = context.WithTimeoutCause(ctx, *o.timeout, errWaitedTooLong)
 		defer cancel()
 	}
-	w := &waitView{app: a, quiet: o.quiet, began: a.now(), line: progress{o: a.err}}
+	w := &waitView{app: a, quiet: o.quiet, began: a.now(), line: statusLine{o: a.err}}
 	stop := w.tick()
 	err := q.Wait(limited, ids, fsq.WaitOptions{Ended: w.ended, Progress: w.progress})
 	stop()
@@ -192,7 +192,7 @@ type waitView struct {
 	*app
 	quiet bool
 	began time.Time
-	line  progress
+	line  statusLine
 
 	mu     sync.Mutex
 	p      fsq.WaitProgress
