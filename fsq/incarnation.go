@@ -292,6 +292,9 @@ func (in *incarnation) scan() {
 
 // wait takes note of a job in pending/.
 func (in *incarnation) wait(n spool.Name, now time.Time) {
+	if only := in.w.opt.Only; only != "" && n.ID != only {
+		return
+	}
 	if n.Queued {
 		in.queued.Store(true)
 	}
@@ -421,7 +424,7 @@ func (in *incarnation) takeStrays() {
 func (in *incarnation) takeFound() {
 	now := in.q.s.Now()
 	for _, n := range in.adopter.found.take() {
-		in.ready.Add(n, now)
+		in.wait(n, now)
 	}
 }
 

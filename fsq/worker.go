@@ -23,6 +23,7 @@ type WorkerOptions struct {
 	// is told when that is durable.
 	Events func(Event)
 
+	Only    string        // take no job but the one with this id; "": all
 	Drain   bool          // return when nothing is due any more
 	MaxJobs int           // return when so many jobs have been taken and have ended; 0: no limit
 	MaxTime time.Duration // take no job after this time and return when all have ended; 0: no limit

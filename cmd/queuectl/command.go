@@ -43,6 +43,8 @@ type command struct {
 	// arguments are somebody else's command line, "--" is probably missing. nil: nothing to
 	// say.
 	undashed func(line) error
+	// rest: from the first argument on all is one command line, with flags of its own.
+	rest bool
 
 	path string // "queuectl worker start"
 }

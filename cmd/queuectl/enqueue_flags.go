@@ -60,6 +60,12 @@ func (o *enqueueFlags) define(fs *flag.FlagSet) {
 		o.array = &spec
 		return err
 	}}, "array", "one job for each index, such as 0-99, 0-99:10 or 1,3,7; %4 behind it: at most 4 at a time")
+	o.defineJob(fs)
+	boolFlag(fs, &o.hold, "hold", "keep the job from running until somebody releases it")
+}
+
+// defineJob are the flags about a job, whatever it runs.
+func (o *enqueueFlags) defineJob(fs *flag.FlagSet) {
 	stringFlag(fs, &o.id, "id", "ID", "the job's id (with --array: the array's); made if missing")
 	fs.Var(&value{arg: "N", set: func(s string) error {
 		n, err := strconv.Atoi(s)
@@ -93,5 +99,4 @@ func (o *enqueueFlags) define(fs *flag.FlagSet) {
 	boolFlag(fs, &o.stdin, "stdin", "what is piped in becomes the job's standard input")
 	stringFlag(fs, &o.stdinFile, "stdin-file", "FILE", "what is in this file now becomes the job's standard input")
 	stringFlag(fs, &o.metadata, "metadata", "JSON", "anything, kept with the job")
-	boolFlag(fs, &o.hold, "hold", "keep the job from running until somebody releases it")
 }

@@ -28,9 +28,10 @@ that fails is retried. To end a job for good use queuectl cancel.`,
 			{exitNotFound, "no such job; the others got the signal"},
 			{exitConflict, "the job does not run; the others got the signal"},
 		},
-		flags: newFlagSet(),
+		flags:   newFlagSet(),
+		letters: map[string]string{"s": "signal"},
 	}
-	stringFlag(c.flags, &signal, "s", "SIGNAL", "a name such as TERM or SIGUSR1, or a number (TERM if not given)")
+	stringFlag(c.flags, &signal, "signal", "SIGNAL", "a name such as TERM or SIGUSR1, or a number (TERM if not given)")
 	c.run = func(ctx context.Context, ids []string) error {
 		name, err := signalNamed(signal)
 		if err != nil {
@@ -52,7 +53,7 @@ func signalNamed(s string) (string, error) {
 	}
 	name, err := fsq.ParseSignal(s)
 	if errors.Is(err, fsq.ErrSignal) {
-		return "", &usageError{"-s: there is no signal " + clean(s), "kill -l lists the signals"}
+		return "", &usageError{"--signal: there is no signal " + clean(s), "kill -l lists the signals"}
 	}
 	return name, err
 }

@@ -43,11 +43,11 @@ through its retries, and ends when the job has ended.
 			{exitNotFound, "no such job or attempt, or no spool"},
 		},
 		flags:   newFlagSet(),
+		letters: map[string]string{"f": "follow"},
 		signals: true,
 	}
 	o.add(c.flags, false)
-	boolFlag(c.flags, &o.follow, "f", "follow the output until the job has ended")
-	boolFlag(c.flags, &o.follow, "follow", "the same")
+	boolFlag(c.flags, &o.follow, "follow", "follow the output until the job has ended")
 	boolFlag(c.flags, &o.stdout, "stdout", "only what it wrote to stdout")
 	boolFlag(c.flags, &o.stderr, "stderr", "only what it wrote to stderr, on stdout")
 	intFlag(c.flags, &o.attempt, "attempt", 0, 0, "the attempt with this number; 0: the newest")

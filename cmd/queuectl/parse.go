@@ -78,6 +78,10 @@ func parseLine(root *command, settings *flag.FlagSet, args []string) (line, erro
 			if !leaf && len(l.cmd.sub) == 0 {
 				l.typed = args[i+1:]
 			}
+			if l.cmd.rest && len(l.args) > 0 {
+				l.args = append(l.args, args[i+1:]...)
+				break
+			}
 			continue
 		}
 		if long := l.cmd.letters[f.name]; long != "" {
