@@ -92,6 +92,7 @@ type follower struct {
 	active  time.Time
 	took    time.Duration
 	rescan  bool
+	forget  func(id string) // told of a job that is gone without an end, if not nil
 }
 
 // endedFor is how long a follower remembers whom it has told of as done: longer than
@@ -204,6 +205,9 @@ func (f *follower) scan() (all []arrival, err error) {
 	for id := range f.known {
 		if !here[id] {
 			delete(f.known, id)
+			if f.forget != nil {
+				f.forget(id)
+			}
 		}
 	}
 	for name, at := range f.ended {

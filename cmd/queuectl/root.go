@@ -134,7 +134,7 @@ Without a command queuectl shows the status.`,
 		flags: newFlagSet(),
 		sub: []*command{
 			newEnqueue(a), newRun(a), newWorker(a), newStatus(a), newList(a), newShow(a), newLogs(a), newStats(a),
-			newWait(a), newEvents(a), newCancel(a), newKill(a), newRetry(a), newDelete(a), newPause(a), newResume(a),
+			newWait(a), newEvents(a), newWatch(a), newCancel(a), newKill(a), newRetry(a), newDelete(a), newPause(a), newResume(a),
 			newDLQ(a), newConfig(a), newPrune(a), newCheck(a), newInit(a), newVersion(a),
 		},
 		run: func(ctx context.Context, _ []string) error { return a.overview(ctx) },
