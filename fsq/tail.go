@@ -118,6 +118,9 @@ func (t *tail) run(ctx context.Context) (Waited, error) {
 			}
 		}
 		if e.Attempt > t.attempt {
+			if err := t.catchUp(e.Attempt); err != nil {
+				return Waited{}, err
+			}
 			running = true
 			t.begin(e)
 			if e.State != spool.Processing {
@@ -132,6 +135,21 @@ func (t *tail) run(ctx context.Context) (Waited, error) {
 			return Waited{}, err
 		}
 	}
+}
+
+// catchUp reads attempts that began and ended between two looks.
+func (t *tail) catchUp(newest int) error {
+	for t.attempt > 0 && t.attempt+1 < newest {
+		t.closeStreams()
+		t.attempt++
+		if a, ok := t.q.readRecord(t.id, t.attempt); ok && t.opt.Attempt != nil {
+			t.opt.Attempt(a)
+		}
+		if err := t.pump(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // begin turns to the newest attempt.
