@@ -39,22 +39,23 @@ type format struct {
 
 // Spool is an open spool. Its methods are safe for concurrent use.
 type Spool struct {
-	dir     string // absolute
-	root    string // of the spool that this is a queue of; dir if it is none
-	queue   string // the name of the queue that it is
-	ops     ops
-	format  format
-	owner   uint32 // of the directory
-	gid     uint32 // of the directory, for a group's spool
-	network bool   // several hosts may share it: replies can be lost, flock and inotify do not reach
-	host    Host
-	writer  string // this Spool's part of the names in tmp/
-	seq     counter
-	syncs   dirSyncs
-	hours   sync.Map // done hour directories known to exist
-	clock   clock
-	drops   drops
-	turns   turns
+	dir       string // absolute
+	root      string // of the spool that this is a queue of; dir if it is none
+	queue     string // the name of the queue that it is
+	ops       ops
+	format    format
+	owner     uint32 // of the directory
+	gid       uint32 // of the directory, for a group's spool
+	network   bool   // several hosts may share it: replies can be lost, flock and inotify do not reach
+	host      Host
+	processes processes
+	writer    string // this Spool's part of the names in tmp/
+	seq       counter
+	syncs     dirSyncs
+	hours     sync.Map // done hour directories known to exist
+	clock     clock
+	drops     drops
+	turns     turns
 }
 
 // Open opens the spool in dir. The error wraps fs.ErrNotExist if there is nothing,
@@ -66,7 +67,7 @@ func open(dir string, o ops) (*Spool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open spool %s: %w", dir, err)
 	}
-	s := &Spool{dir: dir, ops: o, host: thisHost()}
+	s := &Spool{dir: dir, ops: o, host: thisHost(), processes: realProcesses()}
 	s.network = isNetwork(dir)
 	s.root, s.queue = queueOf(dir, o)
 	s.writer = s.host.newWID()
