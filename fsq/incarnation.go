@@ -48,6 +48,8 @@ type incarnation struct {
 	lost     chan struct{} // closed when the lease is lost
 	doubt    atomic.Bool   // it may be: no new claims
 
+	recordPatience time.Duration // how long an outcome waits for its record
+
 	strays *mailbox[spool.Name]
 
 	mu      sync.Mutex
@@ -67,6 +69,7 @@ func newIncarnation(w *Worker, lease *spool.Lease) *incarnation {
 		w: w, q: w.q, lease: lease,
 		freed: newMailbox[freed](), strays: newMailbox[spool.Name](), running: map[string]*slot{}, lost: make(chan struct{}), swept: make(chan struct{}),
 	}
+	in.recordPatience = recordPatience
 	in.ready.Order = w.q.s.EnqueuedAt
 	in.queued.Store(true) // until it is known
 	in.runs, in.stopRuns = context.WithCancelCause(context.Background())
