@@ -71,8 +71,8 @@ func (s *slot) read() (Job, error) {
 			}
 			s.in.w.problem(err)
 		case err == nil:
-			if !s.in.q.s.Trusted(content.UID, content.GID, s.in.q.cfg.TrustGroup) {
-				return Job{}, fmt.Errorf("its file belongs to user %d: a worker runs only its own user's jobs and root's", content.UID)
+			if err := s.in.q.distrust(content.UID, content.GID, content.Mode); err != nil {
+				return Job{}, err
 			}
 			job, parseErr := ParseJob(content.Data, time.Now())
 			if parseErr == nil {

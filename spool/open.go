@@ -243,7 +243,7 @@ func (s *Spool) writeFormat(f format) error {
 		return err
 	}
 	tmp := tmpDir + "/" + s.host.newWID() + "!" + formatFile
-	if err := s.writeNew(tmp, append(data, '\n'), f.Group != ""); err != nil {
+	if err := s.writeOwn(tmp, append(data, '\n'), f.Group != ""); err != nil {
 		return err
 	}
 	err = s.ops.link(s.abs(tmp), s.abs(formatFile))
@@ -295,7 +295,18 @@ func (s *Spool) MaxJobBytes() int64 { return s.format.MaxJobBytes }
 // Group is the group that the spool was made for, or "".
 func (s *Spool) Group() string { return s.format.Group }
 
-// filePerm is the mode of a new file: a group's spool is read by its members.
+// jobPerm is the mode of a job's file, and of what says how jobs are run. In a group's
+// spool the members read it, and rename it through the directory; if they could write
+// it, a worker that runs only its own user's jobs would run what others have put there.
+func (s *Spool) jobPerm(group bool) fs.FileMode {
+	if group {
+		return 0o640
+	}
+	return 0o600
+}
+
+// filePerm is the mode of any other new file: a group's spool is read and written by
+// its members.
 func (s *Spool) filePerm(group bool) fs.FileMode {
 	if group {
 		return 0o660
@@ -316,7 +327,16 @@ func (s *Spool) dirPerm() fs.FileMode {
 // writeNew creates a file with data in it and makes its content durable. A failed
 // fsync says nothing about a second one, so there is none: the file is removed.
 func (s *Spool) writeNew(rel string, data []byte, group bool) error {
-	f, err := s.ops.create(s.abs(rel), s.filePerm(group))
+	return s.writeFile(rel, data, s.filePerm(group))
+}
+
+// writeOwn is writeNew for a file that only its owner may change.
+func (s *Spool) writeOwn(rel string, data []byte, group bool) error {
+	return s.writeFile(rel, data, s.jobPerm(group))
+}
+
+func (s *Spool) writeFile(rel string, data []byte, perm fs.FileMode) error {
+	f, err := s.ops.create(s.abs(rel), perm)
 	if err != nil {
 		return err
 	}
