@@ -143,8 +143,8 @@ func (a *adopter) try(base string) time.Duration {
 
 // adoption decides what becomes of a dropped file.
 func (q *Queue) adoption(d spool.Drop) spool.Adoption {
-	if !q.s.Trusted(d.UID, d.GID, q.cfg.TrustGroup) {
-		return spool.Adoption{Reject: fmt.Sprintf("it belongs to user %d: a worker runs only its own user's jobs and root's", d.UID)}
+	if err := q.distrust(d.UID, d.GID, d.Mode); err != nil {
+		return spool.Adoption{Reject: err.Error()}
 	}
 	if whole, incomplete, err := wholeObject(d.Data); !whole {
 		return spool.Adoption{Reject: err.Error(), Unparsed: true, Incomplete: incomplete}

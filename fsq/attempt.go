@@ -11,7 +11,8 @@ import (
 )
 
 // Attempt is the record of one run of a job, written once, before the job is
-// settled. A record without its settlement is of a worker that died between the two.
+// settled. A record without its settlement is of a worker that died between the two; a
+// settlement without its record, of a full disk or a power cut.
 type Attempt struct {
 	JobID           string     `json:"job_id"`
 	Number          int        `json:"attempt"`
@@ -41,6 +42,10 @@ type Attempt struct {
 
 // OutcomeRunning is what an attempt that has not ended shows instead of an Outcome.
 const OutcomeRunning = "running"
+
+// OutcomeUnknown is what an attempt shows whose record is missing and whose job waits
+// again.
+const OutcomeUnknown = "unknown"
 
 const (
 	kindRecord = "json"
@@ -81,15 +86,43 @@ func (q *Queue) attempts(e spool.Entry) []Attempt {
 	all := make([]Attempt, 0, e.Attempt)
 	for n := 1; n <= e.Attempt; n++ {
 		a, ok := q.readRecord(e.Name.ID, n)
-		if e.State == spool.Processing && n == e.Attempt {
+		last := n == e.Attempt
+		switch {
+		case last && e.State == spool.Processing:
 			a = q.running(e)
-		} else if !ok {
+		case last && !ok:
+			if a, ok = unrecorded(e); !ok {
+				continue
+			}
+		case !ok:
 			continue
 		}
 		a.Report = q.readReport(e.Name.ID, n)
 		all = append(all, a)
 	}
 	return all
+}
+
+// unrecorded is what a job's name tells of its last attempt, whose record is missing: the
+// disk was full when it ended, or a power cut took it. ok is false if that attempt may
+// never have begun.
+func unrecorded(e spool.Entry) (a Attempt, ok bool) {
+	a = Attempt{JobID: e.Name.ID, Number: e.Attempt, Outcome: OutcomeUnknown, Error: "its record is missing"}
+	switch {
+	case e.Name.Outcome != "":
+		a.Outcome = e.Name.Outcome
+		a.EndedAt = ptr(e.Due)
+		a.WaitSeconds, a.DurationSeconds = ptr(e.Wait.Seconds()), ptr(e.Run.Seconds())
+		a.Next = VerdictDead.String()
+		if e.State == spool.Done {
+			a.Next, a.Error = VerdictDone.String(), ""
+		}
+	case e.State == spool.Pending && e.Attempt > e.Given+e.Snoozed+e.Lost:
+		a.Next, a.NextDue = VerdictRetry.String(), ptr(e.Due)
+	default:
+		return Attempt{}, false
+	}
+	return a, true
 }
 
 // running is the attempt that a claim stands for.

@@ -36,7 +36,9 @@ func (q *Queue) Cancel(ctx context.Context, id string) (Cancellation, error) {
 		}
 		switch e.State {
 		case spool.Pending:
-			_, err = q.s.Cancel(e)
+			if err = q.calibrate(); err == nil { // its name will tell when
+				_, err = q.s.Cancel(e)
+			}
 			if err == nil {
 				return Cancellation{ID: id, State: Cancelled}, nil
 			}
@@ -46,7 +48,7 @@ func (q *Queue) Cancel(ctx context.Context, id string) (Cancellation, error) {
 				return Cancellation{ID: id, State: Processing, By: e.Worker}, nil
 			}
 		default:
-			return Cancellation{}, fmt.Errorf("job %q has ended already, it is %s: %w", id, stateOf(e, q.s.Now()), ErrState)
+			return Cancellation{}, fmt.Errorf("job %q has ended already, it is %s: %w", id, stateOf(e, q.now()), ErrState)
 		}
 		if err != nil && !errors.Is(err, ErrLost) {
 			return Cancellation{}, err
@@ -86,7 +88,7 @@ func (q *Queue) AwaitCancelled(ctx context.Context, id string) (Waited, error) {
 			}
 			continue
 		case e.State != spool.Processing:
-			i := info(e, q.s.Now())
+			i := info(e, q.now())
 			// A worker that did not see it leaves it to whoever made it.
 			return Waited{ID: id, State: i.State, Outcome: i.Outcome, Attempts: i.Attempts, DurationSeconds: i.DurationSeconds},
 				q.s.WithdrawDemand(spool.Demand{ID: id})
@@ -116,7 +118,7 @@ func (q *Queue) Signal(_ context.Context, id, signal string) error {
 		return err
 	}
 	if e.State != spool.Processing {
-		return fmt.Errorf("job %q does not run, it is %s: %w", id, stateOf(e, q.s.Now()), ErrState)
+		return fmt.Errorf("job %q does not run, it is %s: %w", id, stateOf(e, q.now()), ErrState)
 	}
 	return q.s.Demand(spool.Demand{ID: id, Signal: signal})
 }

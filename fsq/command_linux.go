@@ -27,7 +27,7 @@ func threadUmask(mask int) error {
 // awaitExit waits until the process is dead but leaves it as a zombie, which
 // keeps its number, and the group's, from being given to another. So a signal
 // that is sent before the reaping cannot hit a stranger.
-func awaitExit(p *os.Process) (*os.ProcessState, error) {
+func awaitExit(p *os.Process) (*syscall.WaitStatus, error) {
 	for {
 		err := unix.Waitid(unix.P_PID, p.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
 		if !errors.Is(err, unix.EINTR) {

@@ -20,7 +20,7 @@ func threadUmask(int) error { return errNoThreadUmask }
 
 // awaitExit waits until the process is dead and reaps it. Between that and a
 // signal to its group lie microseconds in which its number is not reserved.
-func awaitExit(p *os.Process) (*os.ProcessState, error) { return p.Wait() }
+func awaitExit(p *os.Process) (*syscall.WaitStatus, error) { return waitStatus(p) }
 
 // groupLives says whether the group has a member that can be signalled; darwin
 // refuses with EPERM if all are zombies.

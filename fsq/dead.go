@@ -66,6 +66,9 @@ func (q *Queue) RetryDead(ctx context.Context, id string) error {
 			e.Name.Queued = j.Array.limited() // its turn has gone to another
 		}
 	}
+	if err := q.calibrate(); err != nil {
+		return err
+	}
 	_, err = q.s.Revive(e, allowance)
 	return err
 }
@@ -123,7 +126,7 @@ func (q *Queue) findDead(id string) (found spool.Entry, err error) {
 	if e.State == spool.Dead {
 		return e, nil
 	}
-	return spool.Entry{}, fmt.Errorf("job %q is not dead but %s: %w", id, stateOf(e, q.s.Now()), ErrState)
+	return spool.Entry{}, fmt.Errorf("job %q is not dead but %s: %w", id, stateOf(e, q.now()), ErrState)
 }
 
 // RemoveDead deletes a dead job with its records, or a rejected file. The errors are

@@ -54,7 +54,7 @@ func (q *Queue) Follow(ctx context.Context, visit func(Transition) error) error 
 			return err
 		}
 		for _, t := range all {
-			if err := visit(t.transition(q.s.Now())); err != nil {
+			if err := visit(t.transition(q.now())); err != nil {
 				return err
 			}
 		}
@@ -102,7 +102,7 @@ const endedFor = 2 * time.Minute
 // newFollower begins to follow. baseline, if not nil, is told of every job that waits,
 // runs or is dead now.
 func (q *Queue) newFollower(baseline func(spool.Entry)) (*follower, error) {
-	f := &follower{q: q, known: map[string]spool.Entry{}, ended: map[string]time.Time{}, horizon: q.s.Now(), active: time.Now()}
+	f := &follower{q: q, known: map[string]spool.Entry{}, ended: map[string]time.Time{}, horizon: q.now(), active: time.Now()}
 	// The monitor first, then the scan: what comes between the two is seen by both.
 	if !q.s.Network() {
 		if m, err := q.s.Monitor(); err == nil {
@@ -181,7 +181,7 @@ func (f *follower) take() (all []arrival) {
 
 // scan looks at all jobs that have not ended and at those that ended lately.
 func (f *follower) scan() (all []arrival, err error) {
-	begun := f.q.s.Now()
+	begun := f.q.now()
 	f.scanned, f.rescan = time.Now(), false
 	here := map[string]bool{}
 	err = f.q.s.Each(func(e spool.Entry) error {

@@ -46,7 +46,12 @@ func (in *incarnation) heartbeat(ctx context.Context) {
 	}
 }
 
-func (in *incarnation) setSuspect(v bool) { in.doubt.Store(v) }
+// setSuspect wakes the loop when claims may be made again.
+func (in *incarnation) setSuspect(v bool) {
+	if in.doubt.Swap(v) && !v {
+		in.w.seat.poke()
+	}
+}
 
 // suspect reports whether the lease may run out before the next claim is settled.
 func (in *incarnation) suspect() bool { return in.doubt.Load() }

@@ -27,6 +27,7 @@ type incarnation struct {
 	scanned  time.Time     // when the last scan began
 	scanTook time.Duration // and how long it took
 	promote  time.Time     // when scheduled jobs are next moved into pending/
+	filled   time.Time     // the time that the last fill went by: of what was due by then it knows
 	retryAt  time.Time     // no claims before: the file system refuses them
 	refused  time.Duration
 	paused   *spool.Pause  // no claims while it holds
@@ -46,7 +47,10 @@ type incarnation struct {
 	stopRuns context.CancelCauseFunc
 	lost     chan struct{} // closed when the lease is lost
 	doubt    atomic.Bool   // it may be: no new claims
-	strays   *mailbox[spool.Name]
+
+	recordPatience time.Duration // how long an outcome waits for its record
+
+	strays *mailbox[spool.Name]
 
 	mu      sync.Mutex
 	running map[string]*slot        // by the claim's file name
@@ -65,6 +69,7 @@ func newIncarnation(w *Worker, lease *spool.Lease) *incarnation {
 		w: w, q: w.q, lease: lease,
 		freed: newMailbox[freed](), strays: newMailbox[spool.Name](), running: map[string]*slot{}, lost: make(chan struct{}), swept: make(chan struct{}),
 	}
+	in.recordPatience = recordPatience
 	in.ready.Order = w.q.s.EnqueuedAt
 	in.queued.Store(true) // until it is known
 	in.runs, in.stopRuns = context.WithCancelCause(context.Background())
@@ -236,7 +241,9 @@ func (in *incarnation) startWatch() {
 func (in *incarnation) nextWake() time.Duration {
 	now := in.q.s.Now()
 	wake := max(in.poll()-time.Since(in.scanned), 0)
-	if due := in.ready.NextDue(); !due.IsZero() && !in.draining {
+	// What was due when the slots were last filled waits for a slot, or for an end of what
+	// keeps claims back: each of them wakes the loop, and a timer would only spin.
+	if due := in.ready.NextDue(); due.After(in.filled) && !in.draining {
 		wake = min(wake, due.Sub(now))
 	}
 	if !in.promote.IsZero() {
@@ -245,8 +252,8 @@ func (in *incarnation) nextWake() time.Duration {
 	if in.paused != nil && !in.paused.Until.IsZero() {
 		wake = min(wake, in.paused.Until.Sub(now))
 	}
-	if wait := time.Until(in.retryAt); wait > 0 {
-		wake = min(wake, wait)
+	if !in.retryAt.IsZero() {
+		wake = min(wake, time.Until(in.retryAt))
 	}
 	if every := in.w.opt.AliveEvery; every > 0 {
 		wake = min(wake, every)
@@ -303,12 +310,17 @@ func (in *incarnation) wait(n spool.Name, now time.Time) {
 
 // fill claims jobs as long as there are free slots and it is this queue's turn.
 func (in *incarnation) fill() {
-	if time.Now().Before(in.retryAt) || in.suspect() || in.pausedNow() {
+	in.filled = in.q.s.Now()
+	if !time.Now().Before(in.retryAt) {
+		in.retryAt = time.Time{}
+	}
+	if !in.retryAt.IsZero() || in.suspect() || in.pausedNow() {
 		in.w.seat.rest()
 		return
 	}
 	for scanned := false; ; {
 		now := in.q.s.Now()
+		in.filled = now
 		if !in.ready.Due(now) {
 			// Once a call: what every scan finds and no claim gets must not keep the loop.
 			if scanned || !in.ready.NeedsScan(now) {

@@ -172,7 +172,7 @@ func (q *Queue) Get(ctx context.Context, id string) (JobInfo, error) {
 	if err != nil {
 		return JobInfo{}, err
 	}
-	i := info(e, q.s.Now())
+	i := info(e, q.now())
 	i.Queue = q.Name()
 	q.detail(&i, e)
 	i.Records = q.attempts(e)
@@ -221,7 +221,7 @@ func (q *Queue) dropInfo(base string) JobInfo {
 	}
 	if !j.RunAt.IsZero() {
 		i.DueAt = ptr(j.RunAt)
-		if j.RunAt.After(q.s.Now()) {
+		if j.RunAt.After(q.now()) {
 			i.State = Scheduled
 		}
 	}

@@ -30,7 +30,7 @@ func (q *Queue) List(ctx context.Context, opt ListOptions) (jobs []JobInfo, more
 	if len(opt.Where.States) > 0 {
 		states = slices.DeleteFunc(slices.Clone(states), func(s State) bool { return !slices.Contains(opt.Where.States, s) })
 	}
-	now := q.s.Now()
+	now := q.now()
 	meant := q.meant(opt.Where, now)
 	seen := map[string]int{}
 	var entries []spool.Entry

@@ -1,6 +1,7 @@
 package fsq
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -20,8 +21,8 @@ type process struct {
 	pid    int
 	exited chan struct{} // closed when the leader is dead
 	proc   *os.Process
-	state  *os.ProcessState // the reaped leader's
-	err    error            // why it could not be waited for
+	status *syscall.WaitStatus // the reaped leader's
+	err    error               // why it could not be waited for
 }
 
 // startProcess starts a command on an OS thread that does nothing else until
@@ -43,37 +44,75 @@ func startProcess(path string, argv []string, attr *os.ProcAttr, prepare func() 
 			started <- err
 			return
 		}
-		proc, err := startInGroup(path, argv, attr)
+		proc, pid, status, err := startInGroup(path, argv, attr)
 		if err != nil {
 			started <- err
 			return
 		}
-		p.pid, p.proc = proc.Pid, proc
+		p.pid, p.proc, p.status = pid, proc, status
+		if status != nil {
+			close(p.exited) // first: its number must not be signalled any more
+			started <- nil
+			return
+		}
 		started <- nil
-		p.state, p.err = awaitExit(proc)
+		p.status, p.err = awaitExit(proc)
 		close(p.exited)
 	}()
 	return p, <-started
 }
 
+// maxStarts bounds how often a command is started that dies at once in the worker's own
+// group: a terminal interrupts once or twice, not for ever.
+const maxStarts = 4
+
 // startInGroup starts a command that leads a process group. Between fork and setpgid
 // the child is in the worker's own group, and a Ctrl-C at the terminal kills it there:
 // the command has not begun then, so that is no failure of the job, and it is started
-// again. A child that is past its exec leads its group.
-func startInGroup(path string, argv []string, attr *os.ProcAttr) (*os.Process, error) {
-	for {
-		proc, err := os.StartProcess(path, argv, attr)
-		if err != nil {
-			return nil, err
+// again. A command that joins the worker's group itself has begun: it is not run twice.
+// status is set if it is dead and reaped already.
+func startInGroup(path string, argv []string, attr *os.ProcAttr) (proc *os.Process, pid int, status *syscall.WaitStatus, err error) {
+	for n := 1; ; n++ {
+		if proc, err = os.StartProcess(path, argv, attr); err != nil {
+			return nil, 0, nil, err
 		}
-		pgid, err := unix.Getpgid(proc.Pid)
-		if err != nil || pgid != unix.Getpgrp() || pgid == proc.Pid {
-			return proc, nil
+		pid = proc.Pid
+		pgid, groupErr := unix.Getpgid(pid)
+		if groupErr != nil || pgid != unix.Getpgrp() || pgid == pid {
+			return proc, pid, nil, nil
 		}
-		if _, err := proc.Wait(); err != nil {
-			return nil, err
+		if status, err = reapDead(proc); err != nil {
+			return nil, 0, nil, err
+		}
+		if n == maxStarts || status == nil || !fromTerminal(*status) {
+			return proc, pid, status, nil
 		}
 	}
+}
+
+// reapDead reaps a child if it is dead, and does not wait for it; nil if it lives.
+func reapDead(proc *os.Process) (*syscall.WaitStatus, error) {
+	var status syscall.WaitStatus
+	for {
+		pid, err := syscall.Wait4(proc.Pid, &status, syscall.WNOHANG, nil)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return nil, fmt.Errorf("wait for process %d: %w", proc.Pid, err)
+		case pid == 0:
+			return nil, nil
+		default:
+			_ = proc.Release() // what it holds is the process that is gone
+			return &status, nil
+		}
+	}
+}
+
+// fromTerminal reports whether a process died of what a terminal sends to its foreground
+// group.
+func fromTerminal(status syscall.WaitStatus) bool {
+	s := status.Signal()
+	return status.Signaled() && (s == unix.SIGINT || s == unix.SIGQUIT || s == unix.SIGHUP)
 }
 
 func (p *process) hasExited() bool {
@@ -87,20 +126,32 @@ func (p *process) hasExited() bool {
 
 // reap frees the dead leader's process number and returns how it ended.
 func (p *process) reap() error {
-	if p.state == nil && p.err == nil {
-		p.state, p.err = p.proc.Wait()
+	if p.status == nil && p.err == nil {
+		p.status, p.err = waitStatus(p.proc)
 	}
 	if p.err != nil {
 		return fmt.Errorf("wait for process %d: %w", p.pid, p.err)
 	}
-	ws, ok := p.state.Sys().(syscall.WaitStatus)
-	switch {
-	case ok && ws.Signaled():
+	switch ws := *p.status; {
+	case ws.Signaled():
 		return &ExitError{Code: -1, Signal: signalName(ws.Signal())}
-	case !p.state.Success():
-		return &ExitError{Code: p.state.ExitCode()}
+	case ws.ExitStatus() != 0:
+		return &ExitError{Code: ws.ExitStatus()}
 	}
 	return nil
+}
+
+// waitStatus waits for a child and reaps it.
+func waitStatus(proc *os.Process) (*syscall.WaitStatus, error) {
+	state, err := proc.Wait()
+	if err != nil {
+		return nil, err
+	}
+	ws, ok := state.Sys().(syscall.WaitStatus)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	return &ws, nil
 }
 
 // signalName is "SIGKILL", or "signal 40" for the ones without a name.
@@ -130,8 +181,17 @@ func (p *process) stop(grace time.Duration) error {
 }
 
 // signal sends s to the group. The number is still the group's: either the
-// leader is not reaped, or gone has just seen another member.
-func (p *process) signal(s unix.Signal) { _ = unix.Kill(-p.pid, s) }
+// leader is not reaped, or gone has just seen another member. A leader that has left
+// its group gets it apart.
+func (p *process) signal(s unix.Signal) {
+	_ = unix.Kill(-p.pid, s)
+	if p.hasExited() {
+		return
+	}
+	if pgid, err := unix.Getpgid(p.pid); err == nil && pgid != p.pid {
+		_ = unix.Kill(p.pid, s)
+	}
+}
 
 // gone waits for the leader to die and for every other member of the group,
 // and says whether they did within the time. They are found by the group's

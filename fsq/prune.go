@@ -28,6 +28,9 @@ type PruneResult struct {
 // Prune removes jobs that were settled long ago, with their records and output. The
 // error wraps ErrNoRetention if it has nothing to go by.
 func (q *Queue) Prune(ctx context.Context, opt PruneOptions) (PruneResult, error) {
+	if err := q.calibrate(); err != nil {
+		return PruneResult{}, err // by a wrong clock it would remove what is young
+	}
 	now := q.s.Now()
 	limit := func(older *time.Duration, setting time.Duration) time.Time {
 		switch {

@@ -12,8 +12,9 @@ import (
 
 // Queue is a job queue over one spool. Its methods are safe for concurrent use.
 type Queue struct {
-	s   *spool.Spool
-	cfg Config
+	s       *spool.Spool
+	cfg     Config
+	askTime func() error // in place of Calibrate, for tests
 }
 
 // Open opens the queue in dir and makes it, for its owner alone, if nothing is there.
@@ -134,7 +135,7 @@ func (q *Queue) item(j Job) (spool.Item, Job, error) {
 	if err := j.Validate(); err != nil {
 		return spool.Item{}, j, err
 	}
-	if err := q.s.Calibrate(); err != nil {
+	if err := q.calibrate(); err != nil {
 		return spool.Item{}, j, err
 	}
 	now := q.s.Now()

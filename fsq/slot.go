@@ -71,8 +71,8 @@ func (s *slot) read() (Job, error) {
 			}
 			s.in.w.problem(err)
 		case err == nil:
-			if !s.in.q.s.Trusted(content.UID, content.GID, s.in.q.cfg.TrustGroup) {
-				return Job{}, fmt.Errorf("its file belongs to user %d: a worker runs only its own user's jobs and root's", content.UID)
+			if err := s.in.q.distrust(content.UID, content.GID, content.Mode); err != nil {
+				return Job{}, err
 			}
 			job, parseErr := ParseJob(content.Data, time.Now())
 			if parseErr == nil {
@@ -361,8 +361,7 @@ func closeOutput(s *slot, o *output) (size, cut int64) {
 }
 
 // settle records the ending and makes the job's next transition. An outcome is not
-// dropped because the disk is full: it is tried until there is space, or the worker
-// must go.
+// dropped because the disk is full: it is tried until it succeeds, or the worker must go.
 func (s *slot) settle(e ending) (again spool.Name) {
 	q, n := s.in.q, s.claim.Name()
 	if e.outcome == OutcomeLost {
@@ -371,16 +370,7 @@ func (s *slot) settle(e ending) (again spool.Name) {
 	}
 	d := Decide(n, e.outcome, e.policy, q.s.Now(), rand.Float64())
 	e.judge(d)
-	var settled spool.Settled
-	err := s.persist(nil, func() (err error) {
-		if e.record.JobID != "" {
-			if err := q.writeRecord(e.record); err != nil {
-				return err
-			}
-		}
-		settled, err = s.transition(d, e)
-		return err
-	})
+	settled, err := s.end(d, e)
 	if errors.Is(err, ErrLost) {
 		s.lost()
 		return spool.Name{}
@@ -388,6 +378,7 @@ func (s *slot) settle(e ending) (again spool.Name) {
 	if err != nil {
 		s.in.unsettled(n)
 		s.in.w.problem(err)
+		s.tellLost() // whoever waits for the settlement would wait for ever
 		return spool.Name{}
 	}
 	if settled.Next.ID != "" {
@@ -415,6 +406,41 @@ func (e *ending) judge(d Decision) {
 		r.NextDue = ptr(d.Due)
 	}
 }
+
+// end writes the record and makes the transition, which needs no space where the
+// directory is there. So a record that finds none keeps the transition back only for a
+// while, and not when the worker must go: without it the outcome would be thrown away
+// with the claim, and the job run again.
+func (s *slot) end(d Decision, e ending) (settled spool.Settled, err error) {
+	begun := time.Now()
+	var unrecorded error
+	finish := func() (err error) {
+		if unrecorded != nil {
+			s.in.w.problem(fmt.Errorf("%w (going on without it)", unrecorded))
+		}
+		settled, err = s.transition(d, e)
+		return err
+	}
+	err = s.persist(nil, func() error {
+		unrecorded = nil
+		if e.record.JobID != "" {
+			unrecorded = s.in.q.writeRecord(e.record)
+		}
+		if unrecorded != nil && time.Since(begun) < s.in.recordPatience {
+			return unrecorded
+		}
+		return finish()
+	})
+	// Also of a lease that is lost: until others have taken the claim, it is this one's.
+	if err != nil && errors.Is(err, unrecorded) {
+		err = finish()
+	}
+	return settled, err
+}
+
+// recordPatience is how long an outcome waits for its record: less than the 90 s after
+// which systemd kills a service that does not stop.
+const recordPatience = 30 * time.Second
 
 func (s *slot) transition(d Decision, e ending) (spool.Settled, error) {
 	end := spool.Ending{Outcome: string(d.Outcome), Wait: e.wait, Run: e.run}
@@ -458,6 +484,10 @@ func (s *slot) event(d Decision, e ending) Event {
 
 func (s *slot) lost() {
 	s.claim.Abandon()
+	s.tellLost()
+}
+
+func (s *slot) tellLost() {
 	n := s.claim.Name()
 	s.in.w.emit(Event{Kind: EventLost, JobID: n.ID, Attempt: n.Attempt, MaxAttempts: n.Allowed})
 }

@@ -46,7 +46,7 @@ type Distribution struct {
 // duration.
 func (q *Queue) Stats(ctx context.Context) (Stats, error) {
 	var s Stats
-	now := q.s.Now()
+	now := q.now()
 	var run, wait durations
 	err := q.s.Each(func(e spool.Entry) error {
 		begun := e.Attempt

@@ -32,7 +32,7 @@ type Status struct {
 // Status counts jobs, from names alone.
 func (q *Queue) Status(ctx context.Context) (Status, error) {
 	st := Status{Spool: q.Root(), Queue: q.Name(), Workers: []WorkerInfo{}}
-	now := q.s.Now()
+	now := q.now()
 	var oldest, next time.Time
 	count := map[State]*int{
 		Pending: &st.Pending, Scheduled: &st.Scheduled, Retrying: &st.Retrying, Held: &st.Held,

@@ -128,7 +128,7 @@ func (t *tail) run(ctx context.Context) (Waited, error) {
 			}
 		}
 		if e.State == spool.Done || e.State == spool.Dead {
-			i := info(e, t.q.s.Now())
+			i := info(e, t.q.now())
 			return Waited{ID: t.id, State: i.State, Outcome: i.Outcome, Attempts: i.Attempts, DurationSeconds: i.DurationSeconds, entry: e}, nil
 		}
 		if err := t.wait(ctx, running); err != nil {

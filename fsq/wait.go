@@ -91,7 +91,7 @@ func (w *waiter) see(e spool.Entry) {
 	if e.State != spool.Done && e.State != spool.Dead {
 		return
 	}
-	i := info(e, w.q.s.Now())
+	i := info(e, w.q.now())
 	w.end(Waited{ID: id, State: i.State, Outcome: i.Outcome, Attempts: i.Attempts, DurationSeconds: i.DurationSeconds, entry: e})
 }
 

@@ -163,7 +163,7 @@ func (w *Worker) live(ctx context.Context) error {
 	if len(removed) > 0 {
 		w.log.Warn("jobs had two names after a power cut", "count", len(removed))
 	}
-	lease, err := w.q.s.Register(w.opt.Slots, Version, w.q.cfg.Lease)
+	lease, err := w.register()
 	for err == nil {
 		w.mu.Lock()
 		w.id = lease.Worker()
@@ -180,6 +180,15 @@ func (w *Worker) live(ctx context.Context) error {
 		lease, err = w.registerAgain(ctx)
 	}
 	return err
+}
+
+// register asks a file server for its time first: what a worker claims, gives back and
+// retries before its first heartbeat would be due by its own clock.
+func (w *Worker) register() (*spool.Lease, error) {
+	if err := w.q.calibrate(); err != nil {
+		return nil, err
+	}
+	return w.q.s.Register(w.opt.Slots, Version, w.q.cfg.Lease)
 }
 
 // asked reports whether this worker was asked to stop under a name that it has lost,
@@ -201,7 +210,7 @@ func (w *Worker) asked(id string) bool {
 // it waits for better times where a new one would fail.
 func (w *Worker) registerAgain(ctx context.Context) (*spool.Lease, error) {
 	for {
-		lease, err := w.q.s.Register(w.opt.Slots, Version, w.q.cfg.Lease)
+		lease, err := w.register()
 		if err == nil {
 			return lease, nil
 		}

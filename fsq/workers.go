@@ -55,7 +55,7 @@ func (q *Queue) Workers(ctx context.Context) ([]WorkerInfo, error) {
 }
 
 func (q *Queue) workerInfo(v spool.Verdict) (WorkerInfo, error) {
-	age := max(q.s.Now().Sub(v.Heartbeat), 0)
+	age := max(q.now().Sub(v.Heartbeat), 0)
 	lease := time.Duration(v.LeaseMS) * time.Millisecond
 	w := WorkerInfo{
 		ID: v.Worker, Queue: q.Name(), Host: v.Host, PID: v.PID, State: WorkerAlive, Slots: v.Slots, Jobs: []string{},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"sync"
 	"time"
@@ -111,11 +112,26 @@ func (c *Census) expired(r Registered, now time.Time, poll, lease time.Duration)
 
 // judge asks what this kernel knows for certain.
 func (s *Spool) judge(r Registered) (dead bool, reason string) {
-	here := r.BootID != "" && r.BootID == s.host.BootID && r.PIDNS == s.host.PIDNS
-	if here && r.ProcStart != "" && startTime(r.PID) != r.ProcStart {
-		// The lock may still be held by what a job left behind: that must not keep the
-		// other claims of this worker back for ever.
-		return true, "its process is gone"
+	// Without the name of a pid namespace two containers could be taken for one.
+	here := r.BootID != "" && r.BootID == s.host.BootID && r.PIDNS != "" && r.PIDNS == s.host.PIDNS
+	if here {
+		switch s.processes.look(r.PID, r.ProcStart) {
+		case vanished:
+			// The lock may still be held by what a job left behind: that must not keep the
+			// other claims of this worker back for ever.
+			return true, "its process is gone"
+		case living:
+			// Its lock may be free all the same: a job inherits the descriptor, and flock -u
+			// lets go of it for the worker too. In this process there can be registrations
+			// that were given up.
+			if r.PID != os.Getpid() {
+				return false, ""
+			}
+		case unseen:
+		}
+	}
+	if _, own := ownLeases.Load(r.Worker); own {
+		return false, ""
 	}
 	if s.network {
 		return false, ""

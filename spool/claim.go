@@ -93,6 +93,7 @@ type Content struct {
 	Data []byte
 	UID  uint32
 	GID  uint32
+	Mode fs.FileMode
 	// Unfinished says that someone may still be writing it: its content must not be
 	// judged yet. Files put by Put are never unfinished; copies made by hand can be.
 	Unfinished bool
@@ -110,7 +111,7 @@ func (c *Claim) Read() (Content, error) {
 	}
 	defer f.Close()
 	data, in, err := readAll(f, s.format.MaxJobBytes)
-	content := Content{Data: data, UID: in.uid, GID: in.gid}
+	content := Content{Data: data, UID: in.uid, GID: in.gid, Mode: in.mode}
 	if errors.Is(err, ErrChanging) {
 		content.Unfinished = true
 		return content, nil
@@ -130,6 +131,17 @@ func (c *Claim) Read() (Content, error) {
 // as sshd(8) and cron(8) have it, and with trustGroup those of the spool's group.
 func (s *Spool) Trusted(uid, gid uint32, trustGroup bool) bool {
 	return uid == uint32(geteuid()) || uid == 0 || trustGroup && s.format.Group != "" && gid == s.gid
+}
+
+// othersWrite are the permissions by which others than its owner change a file.
+const othersWrite fs.FileMode = 0o022
+
+// Exposed reports whether others than its owner may have written a file of this mode, so
+// that its owner says nothing about who wants it run. In a spool for one user nobody else
+// gets at the file, whatever its mode: there a drop that was made under umask 002 is as
+// good as any. With trustGroup all members are trusted.
+func (s *Spool) Exposed(mode fs.FileMode, trustGroup bool) bool {
+	return s.format.Group != "" && !trustGroup && mode&othersWrite != 0
 }
 
 // Held reports whether the claim is still this worker's.

@@ -15,8 +15,8 @@ import (
 type clock struct {
 	offset atomic.Int64 // the server's clock minus this host's, nanoseconds
 
-	once sync.Once
-	err  error
+	asking sync.Mutex
+	asked  bool // the server has told its time
 
 	mu   sync.Mutex
 	last time.Time
@@ -37,26 +37,29 @@ func (s *Spool) observe(stamp, before, after time.Time) {
 
 // Calibrate asks a network file system for its time, once, by the stamp of a file
 // made for it. Without that, what a process puts first would be due by its own clock.
-// On a local file system it does nothing.
+// After an error the next call asks again. On a local file system it does nothing.
 func (s *Spool) Calibrate() error {
 	if !s.network {
 		return nil
 	}
-	s.clock.once.Do(func() {
-		tmp := tmpDir + "/" + s.host.newWID() + "!clock"
-		before := s.ops.now()
-		f, err := s.ops.create(s.abs(tmp), s.FilePerm())
-		if err != nil {
-			s.clock.err = fmt.Errorf("ask the file server for its time: %w", err)
-			return
-		}
-		in, err := f.info()
-		if err == nil {
-			s.observe(in.mtime, before, s.ops.now())
-		}
-		s.clock.err = errors.Join(err, f.Close(), s.ops.unlink(s.abs(tmp)))
-	})
-	return s.clock.err
+	s.clock.asking.Lock()
+	defer s.clock.asking.Unlock()
+	if s.clock.asked {
+		return nil
+	}
+	tmp := tmpDir + "/" + s.host.newWID() + "!clock"
+	before := s.ops.now()
+	f, err := s.ops.create(s.abs(tmp), s.FilePerm())
+	if err != nil {
+		return fmt.Errorf("ask the file server for its time: %w", err)
+	}
+	in, err := f.info()
+	if err == nil {
+		s.observe(in.mtime, before, s.ops.now())
+	}
+	err = errors.Join(err, f.Close(), s.ops.unlink(s.abs(tmp)))
+	s.clock.asked = err == nil
+	return err
 }
 
 // tick is Now, but later than any tick before: it orders what this process puts.

@@ -52,6 +52,14 @@ func TestCalibrateOnce(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	}
+	if asked != 3 {
+		t.Errorf("after errors it is asked %d times in 3 calls", asked)
+	}
+	s.ops.create = func(path string, perm fs.FileMode) (file, error) { asked++; return realOps().create(path, perm) }
+	asked = 0
+	for range 3 {
+		mustDo(t, s.Calibrate())
+	}
 	if asked != 1 {
 		t.Errorf("asked %d times", asked)
 	}

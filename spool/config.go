@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"syscall"
 )
 
 // ReadConfig returns the spool's settings file; nil if there is none.
@@ -16,6 +17,13 @@ func (s *Spool) ReadConfig() ([]byte, error) {
 		return nil, fmt.Errorf("read the settings: %w", err)
 	}
 	return data, nil
+}
+
+// OwnConfig reports whether a settings file is this process's own user's, or root's, and
+// nobody else may change it: only then does it decide for whom a worker runs jobs.
+func OwnConfig(in fs.FileInfo) bool {
+	st, ok := in.Sys().(*syscall.Stat_t)
+	return ok && (st.Uid == uint32(geteuid()) || st.Uid == 0) && in.Mode()&othersWrite == 0
 }
 
 // ChangeConfig replaces the settings file by what change makes of it, atomically and
@@ -35,7 +43,7 @@ func (s *Spool) ChangeConfig(change func(old []byte) ([]byte, error)) error {
 		return err
 	}
 	tmp := tmpDir + "/" + s.host.newWID() + "!" + configFile
-	if err := s.writeNew(tmp, data, s.format.Group != ""); err != nil {
+	if err := s.writeOwn(tmp, data, s.format.Group != ""); err != nil {
 		return fmt.Errorf("write the settings: %w", err)
 	}
 	if err := s.ops.rename(s.abs(tmp), s.abs(configFile)); err != nil {

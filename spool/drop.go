@@ -46,6 +46,7 @@ type Drop struct {
 	Base     string
 	Data     []byte
 	UID, GID uint32
+	Mode     fs.FileMode
 	Modified time.Time
 }
 
@@ -176,7 +177,7 @@ func (s *Spool) adopt(base string, decide func(Drop) Adoption) (Adopted, error) 
 	case err != nil:
 		return Adopted{}, err
 	}
-	ad := decide(Drop{Base: dropName(base), Data: data, UID: in.uid, GID: in.gid, Modified: in.mtime})
+	ad := decide(Drop{Base: dropName(base), Data: data, UID: in.uid, GID: in.gid, Mode: in.mode, Modified: in.mtime})
 	if ad.Reject != "" {
 		if wait := patience(ad, sure) - still; wait > 0 {
 			return Adopted{Again: wait}, nil

@@ -136,7 +136,7 @@ func (w *world) spawn(p proc) {
 // open makes a Spool without any system call.
 func (w *world) open(o ops, id int) *Spool {
 	return &Spool{
-		dir: w.abs("spool"), ops: o, network: w.network, host: Host{Name: "host", BootID: "boot"}, writer: fakeWID(id),
+		dir: w.abs("spool"), ops: o, network: w.network, processes: realProcesses(), host: Host{Name: "host", BootID: "boot"}, writer: fakeWID(id),
 		format: format{Format: FormatVersion, MaxJobBytes: DefaultMaxJobBytes},
 	}
 }

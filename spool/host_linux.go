@@ -25,20 +25,24 @@ func pidNamespace() string {
 	return s
 }
 
-// startTime tells a process from a later one with the same pid: field 22 of
-// /proc/PID/stat (proc(5)), in clock ticks since boot. "" if there is no such process
-// or it is dead already.
-func startTime(pid int) string {
+// processStat tells a process from a later one with the same pid: by field 22 of
+// /proc/PID/stat (proc(5)), in clock ticks since boot. A zombie is dead: it settles
+// nothing any more.
+func processStat(pid int) (start string, dead, known bool) {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
-		return ""
+		return "", false, false
 	}
+	return parseStat(b)
+}
+
+func parseStat(b []byte) (start string, dead, known bool) {
 	// The second field is the program's name in brackets and may contain anything.
 	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-	if len(f) < 20 || f[0] == "Z" || f[0] == "X" {
-		return ""
+	if len(f) < 20 {
+		return "", false, false
 	}
-	return f[19]
+	return f[19], f[0] == "Z" || f[0] == "X", true
 }
 
 // localMagic are the file systems on which a rename, a lock and an event reach

@@ -8,13 +8,8 @@ func bootID() string { return "" }
 
 func pidNamespace() string { return "" }
 
-// startTime can only tell whether the process is there.
-func startTime(pid int) string {
-	if err := unix.Kill(pid, 0); err == nil || err == unix.EPERM {
-		return "unknown"
-	}
-	return ""
-}
+// processStat can tell nothing without /proc.
+func processStat(int) (start string, dead, known bool) { return "", false, false }
 
 // isNetwork asks the mount's flags: MNT_LOCAL (statfs(2) of the BSDs).
 func isNetwork(dir string) bool {

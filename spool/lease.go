@@ -60,7 +60,7 @@ func (s *Spool) register(slots int, version string, lease time.Duration) (*Lease
 	pid := os.Getpid()
 	l := &Lease{s: s, holder: Holder{
 		Worker: s.host.newWID(), Host: s.host.Name, BootID: s.host.BootID, PIDNS: s.host.PIDNS,
-		PID: pid, ProcStart: startTime(pid), UID: os.Getuid(), Slots: slots, Version: version,
+		PID: pid, ProcStart: s.processes.startOf(pid), UID: os.Getuid(), Slots: slots, Version: version,
 		StartedAt: Truncate(s.Now()), LeaseMS: lease.Milliseconds(),
 	}}
 	data, err := json.MarshalIndent(l.holder, "", "  ")
@@ -78,7 +78,7 @@ func (s *Spool) register(slots int, version string, lease time.Duration) (*Lease
 		if !ok {
 			_ = s.ops.unlink(s.abs(hidden))
 			_ = s.ops.unlink(s.abs(workerPath(wid)))
-			_ = l.file.Close()
+			_ = l.Close()
 		}
 	}()
 	if _, err = l.file.Write(append(data, '\n')); err != nil {
@@ -95,6 +95,7 @@ func (s *Spool) register(slots int, version string, lease time.Duration) (*Lease
 	if l.in, err = l.file.info(); err != nil {
 		return nil, err
 	}
+	ownLeases.Store(wid, l)
 	if err = s.move(hidden, workerPath(wid)); err != nil {
 		return nil, err
 	}
@@ -181,7 +182,7 @@ func (l *Lease) Claims() (names []Name, err error) {
 // Leave ends the registration. Claims must have been settled; the error wraps
 // fs.ErrExist or the like if some are left, and then the next reaper sees to them.
 func (l *Lease) Leave() error {
-	defer l.file.Close()
+	defer l.Close()
 	if l.lost.Load() {
 		return nil
 	}
@@ -202,7 +203,10 @@ func (l *Lease) Leave() error {
 
 // Close lets go of the lock and leaves everything as it is: what a killed worker
 // does. For tests and for a lease that is lost.
-func (l *Lease) Close() error { return l.file.Close() }
+func (l *Lease) Close() error {
+	ownLeases.Delete(l.Worker())
+	return l.file.Close()
+}
 
 // Registered is a registry entry.
 type Registered struct {

@@ -21,7 +21,7 @@ func TestRegistrationIsAsFormatSays(t *testing.T) {
 	var h Holder
 	mustDo(t, json.Unmarshal([]byte(readString(t, s.abs(WorkerPath(l.Worker())))), &h))
 	if h.Worker != l.Worker() || h.PID != os.Getpid() || h.Host != s.host.Name || h.BootID != s.host.BootID || h.PIDNS != s.host.PIDNS ||
-		h.Slots != 4 || h.Version != "v1.2" || h.LeaseMS != 90000 || h.UID != os.Getuid() || h.ProcStart != startTime(os.Getpid()) || h.StartedAt.IsZero() {
+		h.Slots != 4 || h.Version != "v1.2" || h.LeaseMS != 90000 || h.UID != os.Getuid() || h.ProcStart != s.processes.startOf(os.Getpid()) || h.StartedAt.IsZero() {
 		t.Errorf("%+v", h)
 	}
 	if host, pid, ok := parseWID(l.Worker()); !ok || host != s.host.Name || pid != os.Getpid() || WorkerHost(l.Worker()) != host {

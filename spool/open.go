@@ -39,22 +39,23 @@ type format struct {
 
 // Spool is an open spool. Its methods are safe for concurrent use.
 type Spool struct {
-	dir     string // absolute
-	root    string // of the spool that this is a queue of; dir if it is none
-	queue   string // the name of the queue that it is
-	ops     ops
-	format  format
-	owner   uint32 // of the directory
-	gid     uint32 // of the directory, for a group's spool
-	network bool   // several hosts may share it: replies can be lost, flock and inotify do not reach
-	host    Host
-	writer  string // this Spool's part of the names in tmp/
-	seq     counter
-	syncs   dirSyncs
-	hours   sync.Map // done hour directories known to exist
-	clock   clock
-	drops   drops
-	turns   turns
+	dir       string // absolute
+	root      string // of the spool that this is a queue of; dir if it is none
+	queue     string // the name of the queue that it is
+	ops       ops
+	format    format
+	owner     uint32 // of the directory
+	gid       uint32 // of the directory, for a group's spool
+	network   bool   // several hosts may share it: replies can be lost, flock and inotify do not reach
+	host      Host
+	processes processes
+	writer    string // this Spool's part of the names in tmp/
+	seq       counter
+	syncs     dirSyncs
+	hours     sync.Map // done hour directories known to exist
+	clock     clock
+	drops     drops
+	turns     turns
 }
 
 // Open opens the spool in dir. The error wraps fs.ErrNotExist if there is nothing,
@@ -66,7 +67,7 @@ func open(dir string, o ops) (*Spool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open spool %s: %w", dir, err)
 	}
-	s := &Spool{dir: dir, ops: o, host: thisHost()}
+	s := &Spool{dir: dir, ops: o, host: thisHost(), processes: realProcesses()}
 	s.network = isNetwork(dir)
 	s.root, s.queue = queueOf(dir, o)
 	s.writer = s.host.newWID()
@@ -242,7 +243,7 @@ func (s *Spool) writeFormat(f format) error {
 		return err
 	}
 	tmp := tmpDir + "/" + s.host.newWID() + "!" + formatFile
-	if err := s.writeNew(tmp, append(data, '\n'), f.Group != ""); err != nil {
+	if err := s.writeOwn(tmp, append(data, '\n'), f.Group != ""); err != nil {
 		return err
 	}
 	err = s.ops.link(s.abs(tmp), s.abs(formatFile))
@@ -294,7 +295,18 @@ func (s *Spool) MaxJobBytes() int64 { return s.format.MaxJobBytes }
 // Group is the group that the spool was made for, or "".
 func (s *Spool) Group() string { return s.format.Group }
 
-// filePerm is the mode of a new file: a group's spool is read by its members.
+// jobPerm is the mode of a job's file, and of what says how jobs are run. In a group's
+// spool the members read it, and rename it through the directory; if they could write
+// it, a worker that runs only its own user's jobs would run what others have put there.
+func (s *Spool) jobPerm(group bool) fs.FileMode {
+	if group {
+		return 0o640
+	}
+	return 0o600
+}
+
+// filePerm is the mode of any other new file: a group's spool is read and written by
+// its members.
 func (s *Spool) filePerm(group bool) fs.FileMode {
 	if group {
 		return 0o660
@@ -315,7 +327,16 @@ func (s *Spool) dirPerm() fs.FileMode {
 // writeNew creates a file with data in it and makes its content durable. A failed
 // fsync says nothing about a second one, so there is none: the file is removed.
 func (s *Spool) writeNew(rel string, data []byte, group bool) error {
-	f, err := s.ops.create(s.abs(rel), s.filePerm(group))
+	return s.writeFile(rel, data, s.filePerm(group))
+}
+
+// writeOwn is writeNew for a file that only its owner may change.
+func (s *Spool) writeOwn(rel string, data []byte, group bool) error {
+	return s.writeFile(rel, data, s.jobPerm(group))
+}
+
+func (s *Spool) writeFile(rel string, data []byte, perm fs.FileMode) error {
+	f, err := s.ops.create(s.abs(rel), perm)
 	if err != nil {
 		return err
 	}

@@ -140,7 +140,7 @@ func (p *put) write(sync bool) error {
 	p.tmp = tmpDir + "/" + s.writer + "-" + strconv.FormatUint(s.seq.next(), 36) + "!" + s.file(p.it.Name)
 	begun := s.ops.now()
 	p.staged = begun
-	f, err := s.ops.create(s.abs(p.tmp), s.FilePerm())
+	f, err := s.ops.create(s.abs(p.tmp), s.jobPerm(s.format.Group != ""))
 	if err != nil {
 		return err
 	}

@@ -95,7 +95,7 @@ func (s *Spool) running(wid string) bool {
 	if !ok {
 		return false
 	}
-	return host != s.host.Name || startTime(pid) != ""
+	return host != s.host.Name || s.processes.look(pid, "") != vanished
 }
 
 // SweepIDs frees the ids of jobs that are gone: moved away or deleted by hand. Ids whose

@@ -225,6 +225,11 @@ func (a *app) loadSettings(name string, args []string) (*settings, error) {
 		s = newSettings()
 		err = s.parse(args)
 	}
+	if slices.Contains(a.cmd.settings, trustGroup) {
+		for _, path := range s.untrusted {
+			a.warn("trust-group in %s does not count: others than you and root may have set it", clean(path))
+		}
+	}
 	return s, err
 }
 

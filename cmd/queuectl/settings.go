@@ -29,6 +29,8 @@ type settings struct {
 	args     []string          // as given, for whom the flags are handed on to
 	explicit map[string]bool   // given as a flag
 	inFile   map[string]string // which config.json sets it: "queue" or "spool"
+
+	untrusted []string // paths of those whose trust-group does not count
 }
 
 func newSettings() *settings {
@@ -100,7 +102,7 @@ func (s *settings) parse(args []string, files ...configFile) error {
 					defer opened.Close()
 					r = opened
 				}
-				if err := s.parseFile(r, f.origin, set); err != nil {
+				if err := s.parseFile(r, f.path, f.origin, set); err != nil {
 					return err
 				}
 			}
@@ -120,7 +122,7 @@ func (s *settings) parse(args []string, files ...configFile) error {
 
 // parseFile takes from a config.json what none before it has set. It is stricter than
 // ff's own parsers: only settings may be in the file, each once and of its type.
-func (s *settings) parseFile(r io.Reader, origin string, set func(name, value string) error) error {
+func (s *settings) parseFile(r io.Reader, path, origin string, set func(name, value string) error) error {
 	data, err := io.ReadAll(r)
 	if err != nil {
 		return err
@@ -133,12 +135,31 @@ func (s *settings) parseFile(r io.Reader, origin string, set func(name, value st
 		if s.inFile[key] != "" {
 			continue
 		}
+		if key == trustGroup && !governsTrust(r) {
+			if !s.personal(key) {
+				s.untrusted = append(s.untrusted, path)
+			}
+			continue
+		}
 		s.inFile[key] = origin
 		if err := set(key, values[key]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// trustGroup is the setting that a config.json of another member of the group does not
+// decide: they would make themselves trusted.
+const trustGroup = "trust-group"
+
+func governsTrust(r io.Reader) bool {
+	f, ok := r.(interface{ Stat() (fs.FileInfo, error) })
+	if !ok {
+		return false
+	}
+	in, err := f.Stat()
+	return err == nil && fsq.GovernsTrust(in)
 }
 
 // refused says where a bad value came from: the command line, else the environment.
