@@ -11,57 +11,63 @@ import (
 // binding holds while the spool holds the job: it outlives the job only until
 // somebody wants the id or Sweep passes.
 func (s *Spool) reserve(id, from string) error {
+	_, err := s.bind(id, from)
+	return err
+}
+
+// bind is reserve, and reports whether it was this call that bound the id: if not, it
+// was bound to this very file before.
+func (s *Spool) bind(id, from string) (made bool, err error) {
 	ref := s.idPath(id)
 	if _, known := s.hours.Load(path.Dir(ref)); !known {
 		if err := s.mkdirs(path.Dir(ref)); err != nil {
-			return err
+			return false, err
 		}
 	}
 	// More than once, because between a look at a stale binding and its removal the
 	// world moves.
-	var err error
 	for range 3 {
 		err = s.ops.link(s.abs(from), s.abs(ref))
 		if err == nil {
-			return nil
+			return true, nil
 		}
 		held, lookErr := s.ops.look(s.abs(path.Dir(ref)), path.Base(ref))
 		if errors.Is(lookErr, fs.ErrNotExist) {
 			// No binding, so the link failed for another reason: perhaps its directory was
 			// not there.
 			if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrExist) {
-				return err
+				return false, err
 			}
 			if mkErr := s.mkdirs(path.Dir(ref)); mkErr != nil {
-				return mkErr
+				return false, mkErr
 			}
 			continue
 		}
 		if lookErr != nil {
-			return lookErr
+			return false, lookErr
 		}
 		mine, mineErr := s.ops.look(s.abs(path.Dir(from)), path.Base(from))
 		if mineErr != nil {
-			return mineErr
+			return false, mineErr
 		}
 		if mine.same(held) {
-			return nil // my own link, whose reply was lost
+			return false, nil // my own link, whose reply was lost, or one made before
 		}
 		if !errors.Is(err, fs.ErrExist) && !s.network {
-			return err
+			return false, err
 		}
 		stale, staleErr := s.freeIfStale(id, held)
 		if staleErr != nil {
-			return staleErr
+			return false, staleErr
 		}
 		if !stale {
-			return ErrDuplicate
+			return false, ErrDuplicate
 		}
 	}
 	if errors.Is(err, fs.ErrExist) {
-		return ErrDuplicate
+		return false, ErrDuplicate
 	}
-	return err
+	return false, err
 }
 
 // freeIfStale removes the binding of id to held if the spool does not hold that job
