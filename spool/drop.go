@@ -240,24 +240,36 @@ func (s *Spool) takeDrop(base string, read info, data []byte, ad Adoption) (Adop
 	return Adopted{Name: n, Done: true}, nil
 }
 
+// maxNumbered is up to which number a drop is named after its file. Each number is tried
+// in turn, so that ever more drops of one name would cost ever more.
+const maxNumbered = 9
+
 // nameDrop gives a drop that this process owns its id and its job's name.
 func (s *Spool) nameDrop(own string, in info, ad Adoption) (Name, error) {
 	n := ad.Name
-	err := s.publishDrop(own, in, n)
-	for i := 2; errors.Is(err, ErrDuplicate) && !ad.Reserved && i < 10000; i++ {
+	err := s.publishDrop(own, in, n, s.bind)
+	for i := 2; errors.Is(err, ErrDuplicate) && !ad.Reserved && i <= maxNumbered; i++ {
 		n.ID = fmt.Sprintf("%s-%d", ad.Name.ID, i)
+		if s.validate(n) != nil {
+			break
+		}
+		// A search for the job that has this id would cost more than the next number.
+		err = s.publishDrop(own, in, n, s.bindFree)
+	}
+	if errors.Is(err, ErrDuplicate) && !ad.Reserved {
+		n.ID = ad.Name.ID + "-" + s.NewID()
 		if s.validate(n) != nil {
 			n.ID = s.NewID()
 		}
-		err = s.publishDrop(own, in, n)
+		err = s.publishDrop(own, in, n, s.bindFree)
 	}
 	return n, err
 }
 
 // publishDrop binds the id and renames the file to a job's name.
-func (s *Spool) publishDrop(own string, in info, n Name) error {
+func (s *Spool) publishDrop(own string, in info, n Name, bind func(id, from string) (bool, error)) error {
 	rel := pendingDir + "/" + own
-	made, err := s.bind(n.ID, rel)
+	made, err := bind(n.ID, rel)
 	if err != nil {
 		return err
 	}

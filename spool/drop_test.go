@@ -493,3 +493,40 @@ func TestADropForTheFarFuture(t *testing.T) {
 		t.Errorf("it is in %s", e.Path)
 	}
 }
+
+// TestManyDropsOfOneName: a program that always drops the same file name costs no more
+// for the thousandth job than for the second, and is never refused.
+func TestManyDropsOfOneName(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	clock := driveClock(s)
+	listings := 0
+	s.ops = hooked(s.ops, filepath.Dir(s.dir), hook{before: func(c call) fault {
+		if c.op == "names" {
+			listings++
+		}
+		return fault{}
+	}})
+	cost := func(nth int) int {
+		t.Helper()
+		drop(t, s, "nightly.json", aJob)
+		before := listings
+		got := adoptAll(t, s, clock, soon)
+		a := got["nightly.json"]
+		ok := a.Name.ID == fmt.Sprintf("nightly-%d", nth)
+		if nth > maxNumbered {
+			ok = strings.HasPrefix(a.Name.ID, "nightly-") && len(a.Name.ID) == len("nightly-")+ulidLen
+		}
+		if len(got) != 1 || !ok {
+			t.Fatalf("drop %d: %+v", nth, got)
+		}
+		return listings - before
+	}
+	mustPut(t, s, "nightly")
+	second := cost(2)
+	for nth := 3; nth <= 30; nth++ {
+		if n := cost(nth); n > second {
+			t.Errorf("drop %d costs %d listings, the second cost %d", nth, n, second)
+		}
+	}
+}

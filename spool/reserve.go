@@ -18,6 +18,18 @@ func (s *Spool) reserve(id, from string) error {
 // bind is reserve, and reports whether it was this call that bound the id: if not, it
 // was bound to this very file before.
 func (s *Spool) bind(id, from string) (made bool, err error) {
+	return s.bindUnless(id, from, s.freeIfStale)
+}
+
+// bindFree is bind, but takes every binding for one that holds, without a search.
+func (s *Spool) bindFree(id, from string) (made bool, err error) {
+	return s.bindUnless(id, from, func(string, info) (bool, error) { return false, nil })
+}
+
+// bindTries bounds how often an id is tried whose binding changes.
+const bindTries = 3
+
+func (s *Spool) bindUnless(id, from string, free func(id string, held info) (bool, error)) (made bool, err error) {
 	ref := s.idPath(id)
 	if _, known := s.hours.Load(path.Dir(ref)); !known {
 		if err := s.mkdirs(path.Dir(ref)); err != nil {
@@ -26,7 +38,7 @@ func (s *Spool) bind(id, from string) (made bool, err error) {
 	}
 	// More than once, because between a look at a stale binding and its removal the
 	// world moves.
-	for range 3 {
+	for range bindTries {
 		err = s.ops.link(s.abs(from), s.abs(ref))
 		if err == nil {
 			return true, nil
@@ -56,7 +68,7 @@ func (s *Spool) bind(id, from string) (made bool, err error) {
 		if !errors.Is(err, fs.ErrExist) && !s.network {
 			return false, err
 		}
-		stale, staleErr := s.freeIfStale(id, held)
+		stale, staleErr := free(id, held)
 		if staleErr != nil {
 			return false, staleErr
 		}
