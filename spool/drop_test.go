@@ -530,3 +530,35 @@ func TestManyDropsOfOneName(t *testing.T) {
 		}
 	}
 }
+
+// TestRejectedJobWhoseIDIsTaken: what was rejected under a job's name becomes a job by
+// its name alone, past the binding of its id, if nobody looks.
+func TestRejectedJobWhoseIDIsTaken(t *testing.T) {
+	t.Parallel()
+	for _, taken := range []bool{true, false} {
+		s := newSpool(t)
+		l := mustRegister(t, s)
+		_, err := mustClaim(t, s, l, "x").Reject("its file belongs to user 1001")
+		mustDo(t, err)
+		if taken {
+			mustPut(t, s, "x")
+		} else {
+			mustDo(t, os.Remove(s.abs(s.idPath("x")))) // as after a put and a removal
+		}
+		rejects, err := s.Rejects()
+		mustDo(t, err)
+		if err := s.Readmit(rejects[0].Base); errors.Is(err, ErrDuplicate) != taken || !taken && err != nil {
+			t.Errorf("taken %t: %v", taken, err)
+		}
+		only(t, s)
+		if left := files(t, s, rejectedDir); (len(left) > 0) != taken {
+			t.Errorf("taken %t: in rejected/ %q", taken, left)
+		}
+		if err := s.Put(item(s, "x")); !errors.Is(err, ErrDuplicate) {
+			t.Errorf("taken %t: a second job of the id: %v", taken, err)
+		}
+		if named, _ := breaches(t, s); len(named) > 0 {
+			t.Errorf("taken %t: breaches: %q", taken, named)
+		}
+	}
+}
