@@ -65,7 +65,9 @@ func realOps() ops {
 		create: func(path string, perm fs.FileMode) (file, error) {
 			f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
 			if err == nil && shared(perm) {
-				err = f.Chmod(perm)
+				if err = f.Chmod(perm); err != nil {
+					err = errors.Join(err, f.Close(), pathError("unlink", path, unix.Unlink(path)))
+				}
 			}
 			return wrapFile(f, err)
 		},
