@@ -19,7 +19,12 @@ func (s *Spool) PrepareLogs(id string) error {
 	if _, known := s.hours.Load(dir); known {
 		return nil
 	}
-	return s.mkdirs(dir)
+	// Not synced, as what is in it.
+	if err := s.ops.mkdir(s.abs(dir), s.dirPerm()); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("make directory %s: %w", dir, err)
+	}
+	s.hours.Store(dir, true)
+	return nil
 }
 
 // WriteLog writes a file about an attempt, once: the error wraps fs.ErrExist if it is

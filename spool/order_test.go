@@ -295,3 +295,43 @@ func TestCallBudgets(t *testing.T) {
 		})
 	}
 }
+
+// TestDirectoryThatAnotherHasMade: a directory that is there may not be on the disk yet:
+// whoever made it is slow, or dead, before it has synced the parent. Nothing is
+// acknowledged that lies in it before that is done.
+func TestDirectoryThatAnotherHasMade(t *testing.T) {
+	t.Parallel()
+	for _, op := range operations() {
+		if op.name != "Put chosen" && op.name != "Put for later" && op.name != "Done" && op.name != "Retry far ahead" && op.name != "PutBatch of 20" {
+			continue
+		}
+		t.Run(op.name, func(t *testing.T) {
+			t.Parallel()
+			w := newScene(t, filepath.Join(exploreDir(t), "scene"), op)
+			defer w.end()
+			var calls []executed
+			// The directories that the operation makes are there, and none is synced.
+			for _, dir := range w.made() {
+				if err := w.s.ops.mkdir(w.root+"/"+dir, 0o700); err == nil {
+					calls = append(calls, executed{call{op: "mkdir", path: dir}, nil})
+				}
+			}
+			if len(calls) == 0 {
+				t.Fatal("it makes no directory")
+			}
+			if early, _ := unsyncedNames(append(calls, w.record(w.op)...)); len(early) > 0 {
+				t.Errorf("put into a directory that a power cut could take: %q", early)
+			}
+		})
+	}
+}
+
+// made are the directories that the operations above make, parents first.
+func (w *scene) made() (dirs []string) {
+	at := w.now.Add(5 * time.Hour)
+	dirs = []string{"spool/" + laterDir + "/" + laterHour(at), "spool/" + path.Dir(doneHour(w.now, 0)), "spool/" + doneHour(w.now, 0)}
+	for i := range 256 {
+		dirs = append(dirs, fmt.Sprintf("spool/%s/%02x", idsDir, i))
+	}
+	return dirs
+}
