@@ -290,6 +290,10 @@ func (s *Spool) publishDrop(own string, in info, n Name, bind func(id, from stri
 			return ErrDuplicate
 		}
 	}
+	// A job must not be on the disk without its binding.
+	if err := s.Sync(path.Dir(s.idPath(n.ID))); err != nil {
+		return err
+	}
 	to := s.pendingPath(n, s.Now())
 	if err := s.moveInto(rel, to); err != nil {
 		return err

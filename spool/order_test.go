@@ -146,6 +146,37 @@ func TestSyncedBeforeItIsAcknowledged(t *testing.T) {
 	})
 }
 
+// TestBindingsAreSyncedBeforeTheirJobs: what becomes a job without being acknowledged
+// must not be on the disk without its binding, or a second job could get its id; and an
+// hour's directory must not be gone before its jobs are elsewhere.
+func TestBindingsAreSyncedBeforeTheirJobs(t *testing.T) {
+	t.Parallel()
+	eachTrace(t, func(t *testing.T, op operation, calls []executed) {
+		dirty := map[string]bool{}
+		for _, c := range calls {
+			switch {
+			case c.err != nil:
+			case c.op == "link":
+				dirty[path.Dir(c.to)] = true
+			case c.op == "syncdir":
+				delete(dirty, c.path)
+			case c.op == "rename":
+				for d := range dirty {
+					if strings.HasPrefix(op.name, "Adopt") && strings.HasPrefix(d, "spool/"+idsDir+"/") {
+						t.Errorf("%s before the sync of %s", c, d)
+					}
+				}
+				dirty[path.Dir(c.to)] = true
+			case c.op == "rmdir" && op.name == "Promote" && dirty["spool/"+pendingDir]:
+				t.Errorf("%s before the sync of %s", c, pendingDir)
+			}
+		}
+		if bound := slices.ContainsFunc(calls, func(c executed) bool { return c.op == "syncdir" && strings.HasPrefix(c.path, "spool/"+idsDir+"/") }); op.name == "Sweep" && !bound {
+			t.Error("what is rolled forward is acknowledged before its binding is synced")
+		}
+	})
+}
+
 // On btrfs, a target that is synced after its source could be the one that is lost.
 func TestTargetsAreSyncedBeforeSources(t *testing.T) {
 	t.Parallel()

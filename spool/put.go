@@ -22,12 +22,14 @@ var (
 	ErrDuplicate = errors.New("duplicate id")
 	// ErrUncertain says that the job is in the spool but perhaps not on the disk
 	// yet: a power cut might still take it. Putting it again could make it run twice.
+	// On a network file system that stopped answering it may also not be there: then a
+	// chosen id is kept, and its job put by the next sweep; one without is not put.
 	ErrUncertain = errors.New("not known to be durable")
 )
 
 // Put puts a job into the spool; when it returns nil, the job survives a power
 // cut. The error wraps ErrDuplicate if the id is taken; after ErrUncertain the job
-// is there; after any other error it is not. Concurrent calls share fsyncs.
+// is there (see there); after any other error it is not. Concurrent calls share fsyncs.
 func (s *Spool) Put(it Item) error {
 	p, err := s.stage(it, true)
 	if err == nil {
