@@ -347,7 +347,7 @@ func (s *Spool) rejectDrop(base string, judged info, reason string) (Adopted, er
 }
 
 func (s *Spool) setDropAside(own, reason string) (Adopted, error) {
-	if _, err := s.setAside(pendingDir+"/"+own, dropName(own), reason); err != nil {
+	if err := s.setAside(pendingDir+"/"+own, dropName(own), reason); err != nil {
 		return Adopted{}, err
 	}
 	return Adopted{Rejected: reason, Done: true}, nil

@@ -106,7 +106,7 @@ func (s *Spool) ReadLog(id string, attempt int, kind string) ([]byte, error) {
 // an attempt writes into must be its own.
 func (s *Spool) SetLogAside(id string, attempt int, kind string) error {
 	rel := strings.TrimPrefix(s.LogPath(id, attempt, kind), s.dir+"/")
-	_, err := s.setAside(rel, path.Base(rel), "it was there before the attempt that it is named after")
+	err := s.setAside(rel, path.Base(rel), "it was there before the attempt that it is named after")
 	return ignoreNotExist(err)
 }
 

@@ -51,15 +51,15 @@ func (s *Spool) unexplain(to string) error {
 
 // setAside moves a file that is not a job to rejected/, where it is called base. The
 // error wraps fs.ErrNotExist if the file is gone.
-func (s *Spool) setAside(rel, base, reason string) (to string, err error) {
-	to, err = s.explain(base, reason)
+func (s *Spool) setAside(rel, base, reason string) error {
+	to, err := s.explain(base, reason)
 	if err != nil {
-		return "", err
+		return err
 	}
 	if err := s.move(rel, to); err != nil {
-		return "", errors.Join(err, s.unexplain(to))
+		return errors.Join(err, s.unexplain(to))
 	}
-	return to, nil
+	return nil
 }
 
 // Rejected is a file that was set aside.
