@@ -403,9 +403,7 @@ func (c *checker) rejects() error {
 			return nil
 		}
 		if _, err := c.s.ops.look(c.s.abs(rejectedDir), file); errors.Is(err, fs.ErrNotExist) {
-			c.add(Breach{"stale-reason", rel, "the file that it is about is gone", "a repair removes it", func() error {
-				return ignoreNotExist(c.s.ops.unlink(c.s.abs(rel)))
-			}})
+			c.staleReason(rel, file)
 		}
 		return nil
 	})
@@ -420,6 +418,25 @@ func (c *checker) rejects() error {
 	}
 	return err
 }
+
+// staleReason names a reason without its file, unless it is so new that the file may be
+// on its way: the reason comes first.
+func (c *checker) staleReason(rel, file string) {
+	in, err := c.s.ops.look(c.s.abs(rejectedDir), path.Base(rel))
+	if err != nil || c.s.Now().Sub(in.ctime) < reasonGrace {
+		return
+	}
+	c.add(Breach{"stale-reason", rel, "the file that it is about is gone", "a repair removes it", func() error {
+		if _, err := c.s.ops.look(c.s.abs(rejectedDir), file); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return ignoreNotExist(c.s.ops.unlink(c.s.abs(rel)))
+	}})
+}
+
+// reasonGrace is for how long a reason may be without its file: far longer than the one
+// rename that is between the two.
+const reasonGrace = time.Minute
 
 func kindName(m fs.FileMode) string {
 	switch {

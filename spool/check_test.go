@@ -187,7 +187,10 @@ func TestBreaches(t *testing.T) {
 		}, "stale-log", true},
 		"a request to one that is gone": {write(ctlDir + "/drain/" + otherBoot), "stale-request", true},
 		"a request to nobody":           {write(ctlDir + "/interrupt/x"), "stale-request", true},
-		"a reason whose file is gone":   {write(rejectedDir + "/20261123T084718123Z.x.json.why"), "stale-reason", true},
+		"a reason whose file is gone": {func(s *Spool) string {
+			driveClock(s).add(2 * reasonGrace)
+			return write(rejectedDir + "/20261123T084718123Z.x.json.why")(s)
+		}, "stale-reason", true},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
@@ -277,5 +280,43 @@ func TestNothingUnknownIsPassedOver(t *testing.T) {
 		if !slices.ContainsFunc(named, func(n string) bool { return strings.HasSuffix(n, " "+p) }) {
 			t.Errorf("%s is passed over", p)
 		}
+	}
+}
+
+// TestCheckBesideARejection: the reason comes before the file, and a repair in between
+// leaves it.
+func TestCheckBesideARejection(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	clock := driveClock(s)
+	other := reopen(t, s)
+	drop(t, s, "bad.json", `{}`)
+	looked := false
+	before(s, "rename", func(string) {
+		if len(files(t, s, rejectedDir)) == 0 {
+			return
+		}
+		looked = true
+		if named, _ := breaches(t, other); len(named) > 0 {
+			t.Errorf("breaches: %q", named)
+		}
+		// A check that was made long after, and whose repair comes before the file.
+		late := reopen(t, other)
+		driveClock(late).add(2 * reasonGrace)
+		_, found := breaches(t, late)
+		rename := s.ops.rename
+		s.ops.rename = func(from, to string) error {
+			err := rename(from, to)
+			for _, b := range found {
+				mustDo(t, b.Repair())
+			}
+			return err
+		}
+	})
+	adoptAll(t, s, clock, soon)
+	r, err := s.Rejects()
+	mustDo(t, err)
+	if !looked || len(r) != 1 || r[0].Reason == "" {
+		t.Errorf("looked %t, rejected %+v", looked, r)
 	}
 }

@@ -14,6 +14,7 @@ import (
 // disagree still agree on what is due.
 type clock struct {
 	offset atomic.Int64 // the server's clock minus this host's, nanoseconds
+	known  atomic.Bool  // whether any stamp has told
 
 	asking sync.Mutex
 	asked  bool // the server has told its time
@@ -27,11 +28,18 @@ func (s *Spool) Now() time.Time {
 	return s.ops.now().Add(time.Duration(s.clock.offset.Load()))
 }
 
-// observe learns from a stamp that the file server set between the two local times.
+// slowCall is how long a call may take whose stamp still tells the time: it is off by up
+// to half of that. One that hung until the server was back would bend the clock by as
+// much as the outage lasted.
+const slowCall = 2 * time.Second
+
+// observe learns from a stamp that the file server set between the two local times. What
+// a slow call tells is better than nothing, and than nothing else.
 func (s *Spool) observe(stamp, before, after time.Time) {
-	if !s.network {
+	if !s.network || after.Sub(before) > slowCall && s.clock.known.Load() {
 		return
 	}
+	s.clock.known.Store(true)
 	s.clock.offset.Store(int64(stamp.Sub(before.Add(after.Sub(before) / 2))))
 }
 

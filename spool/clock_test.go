@@ -173,3 +173,35 @@ func TestAFailedSyncIsEverybodysWhoSharedIt(t *testing.T) {
 		t.Errorf("synced %q", dirs)
 	}
 }
+
+// TestSlowStampsDoNotBendTheClock: a heartbeat that hung while the server was away is
+// stamped when it is back, at the end of the call rather than in its middle.
+func TestSlowStampsDoNotBendTheClock(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	s.network = true
+	clock := driveClock(s)
+	off := func() time.Duration { return s.Now().Sub(clock.now()) }
+	hang := func(d, ahead time.Duration) {
+		before := clock.now()
+		clock.add(d)
+		s.observe(clock.now().Add(ahead), before, clock.now())
+	}
+	hang(2*time.Minute, 5*time.Minute)
+	if have := off(); have != 6*time.Minute {
+		t.Errorf("the first stamp tells %s, late as it is", have)
+	}
+	hang(2*time.Second, 5*time.Minute-time.Second)
+	if have := off(); have != 5*time.Minute {
+		t.Errorf("a stamp in time tells %s", have)
+	}
+	hang(2*time.Minute, 5*time.Minute)
+	hang(2*time.Second+1, 5*time.Minute)
+	if have := off(); have != 5*time.Minute {
+		t.Errorf("after late stamps: %s", have)
+	}
+	hang(0, -time.Hour) // the server's clock was set
+	if have := off(); have != -time.Hour {
+		t.Errorf("after the server's clock was set: %s", have)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -141,15 +142,23 @@ func TestPutThatWasSuspended(t *testing.T) {
 // TestLockOfASuspendedHolder: nobody waits for ever for a lock whose holder is stopped.
 func TestLockOfASuspendedHolder(t *testing.T) {
 	t.Parallel()
-	s := newSpool(t)
-	unlock, err := s.lock()
-	mustDo(t, err)
-	defer unlock()
-	f, err := realOps().update(s.abs(lockFile), 0)
-	mustDo(t, err)
-	defer f.Close()
-	if err := f.(osFile).lockWithin(0); !errors.Is(err, syscall.EAGAIN) {
-		t.Errorf("have %v, want %v", err, syscall.EAGAIN)
+	for _, network := range []bool{false, true} {
+		s := newSpool(t)
+		s.network = network
+		unlock, err := s.lock()
+		mustDo(t, err)
+		f, err := realOps().update(s.abs(lockFile), 0)
+		mustDo(t, err)
+		if err := f.(osFile).lockWithin(network, 0); !errors.Is(err, syscall.EAGAIN) {
+			t.Errorf("network %t: have %v, want %v", network, err, syscall.EAGAIN)
+		}
+		unlock()
+		mustDo(t, f.(osFile).lockWithin(network, 0))
+		// One on an NFS server and one on a client exclude each other.
+		if g, err := realOps().update(s.abs(lockFile), 0); err != nil || runtime.GOOS == "linux" && !errors.Is(g.(osFile).lockWithin(!network, 0), syscall.EAGAIN) {
+			t.Errorf("network %t: it does not exclude its opposite (%v)", network, err)
+		}
+		mustDo(t, f.Close())
 	}
 }
 

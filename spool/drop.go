@@ -224,12 +224,12 @@ func (s *Spool) takeDrop(base string, read info, data []byte, ad Adoption) (Adop
 	if !in.same(read) {
 		return Adopted{Again: time.Millisecond, Base: own}, nil
 	}
-	n, err := s.nameDrop(own, ad)
+	n, err := s.nameDrop(own, in, ad)
 	if errors.Is(err, unix.EPERM) && int(in.uid) != geteuid() {
 		// protected_hardlinks (proc(5)) refuses a link to a file that this user may not
 		// write, such as another group member's: its content goes on as our own file.
-		if own, err = s.copyDrop(own, data); err == nil {
-			n, err = s.nameDrop(own, ad)
+		if own, in, err = s.copyDrop(own, data); err == nil {
+			n, err = s.nameDrop(own, in, ad)
 		}
 	}
 	if errors.Is(err, ErrDuplicate) {
@@ -241,24 +241,58 @@ func (s *Spool) takeDrop(base string, read info, data []byte, ad Adoption) (Adop
 	return Adopted{Name: n, Done: true}, nil
 }
 
+// maxNumbered is up to which number a drop is named after its file. Each number is tried
+// in turn, so that ever more drops of one name would cost ever more.
+const maxNumbered = 9
+
 // nameDrop gives a drop that this process owns its id and its job's name.
-func (s *Spool) nameDrop(own string, ad Adoption) (Name, error) {
+func (s *Spool) nameDrop(own string, in info, ad Adoption) (Name, error) {
 	n := ad.Name
-	err := s.publishDrop(own, n)
-	for i := 2; errors.Is(err, ErrDuplicate) && !ad.Reserved && i < 10000; i++ {
+	err := s.publishDrop(own, in, n, s.bind)
+	for i := 2; errors.Is(err, ErrDuplicate) && !ad.Reserved && i <= maxNumbered; i++ {
 		n.ID = fmt.Sprintf("%s-%d", ad.Name.ID, i)
+		if s.validate(n) != nil {
+			break
+		}
+		// A search for the job that has this id would cost more than the next number.
+		err = s.publishDrop(own, in, n, s.bindFree)
+	}
+	if errors.Is(err, ErrDuplicate) && !ad.Reserved {
+		n.ID = ad.Name.ID + "-" + s.NewID()
 		if s.validate(n) != nil {
 			n.ID = s.NewID()
 		}
-		err = s.publishDrop(own, n)
+		err = s.publishDrop(own, in, n, s.bindFree)
 	}
 	return n, err
 }
 
 // publishDrop binds the id and renames the file to a job's name.
-func (s *Spool) publishDrop(own string, n Name) error {
+func (s *Spool) publishDrop(own string, in info, n Name, bind func(id, from string) (bool, error)) error {
 	rel := pendingDir + "/" + own
-	if err := s.reserve(n.ID, rel); err != nil {
+	made, err := bind(n.ID, rel)
+	if err != nil {
+		return err
+	}
+	if !made || in.nlink > 1 {
+		// The id is this file's, but the file may have been dropped twice, by ln(1): then
+		// it is a job already, or another adopter makes one of it just now. The lock orders
+		// those two.
+		unlock, err := s.lock()
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		found, err := s.Find(n.ID)
+		if err != nil {
+			return err
+		}
+		if len(found) > 0 {
+			return ErrDuplicate
+		}
+	}
+	// A job must not be on the disk without its binding.
+	if err := s.Sync(path.Dir(s.idPath(n.ID))); err != nil {
 		return err
 	}
 	to := s.pendingPath(n, s.Now())
@@ -274,14 +308,14 @@ func (s *Spool) publishDrop(own string, n Name) error {
 // copyDrop puts a copy that this user owns in the place of a drop that this process
 // owns. The drop is renamed once more before that: if another has taken it meanwhile,
 // that fails, and there is no second job.
-func (s *Spool) copyDrop(own string, data []byte) (string, error) {
+func (s *Spool) copyDrop(own string, data []byte) (_ string, copied info, err error) {
 	tmp := tmpDir + "/" + s.nextFile() + "!" + dropName(own)
 	if err := s.writeNew(tmp, data, s.format.Group != ""); err != nil {
-		return "", err
+		return "", info{}, err
 	}
 	old := own
 	own = s.ownName(own)
-	copied, err := s.ops.look(s.abs(tmpDir), path.Base(tmp))
+	copied, err = s.ops.look(s.abs(tmpDir), path.Base(tmp))
 	if err == nil {
 		err = s.move(pendingDir+"/"+old, pendingDir+"/"+own)
 	}
@@ -296,9 +330,9 @@ func (s *Spool) copyDrop(own string, data []byte) (string, error) {
 		}
 	}
 	if err != nil {
-		return "", errors.Join(err, ignoreNotExist(s.ops.unlink(s.abs(tmp))))
+		return "", info{}, errors.Join(err, ignoreNotExist(s.ops.unlink(s.abs(tmp))))
 	}
-	return own, nil
+	return own, copied, nil
 }
 
 // rejectDrop sets aside the file that was judged as base.
@@ -314,7 +348,7 @@ func (s *Spool) rejectDrop(base string, judged info, reason string) (Adopted, er
 }
 
 func (s *Spool) setDropAside(own, reason string) (Adopted, error) {
-	if _, err := s.setAside(pendingDir+"/"+own, dropName(own), reason); err != nil {
+	if err := s.setAside(pendingDir+"/"+own, dropName(own), reason); err != nil {
 		return Adopted{}, err
 	}
 	return Adopted{Rejected: reason, Done: true}, nil

@@ -493,3 +493,72 @@ func TestADropForTheFarFuture(t *testing.T) {
 		t.Errorf("it is in %s", e.Path)
 	}
 }
+
+// TestManyDropsOfOneName: a program that always drops the same file name costs no more
+// for the thousandth job than for the second, and is never refused.
+func TestManyDropsOfOneName(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	clock := driveClock(s)
+	listings := 0
+	s.ops = hooked(s.ops, filepath.Dir(s.dir), hook{before: func(c call) fault {
+		if c.op == "names" {
+			listings++
+		}
+		return fault{}
+	}})
+	cost := func(nth int) int {
+		t.Helper()
+		drop(t, s, "nightly.json", aJob)
+		before := listings
+		got := adoptAll(t, s, clock, soon)
+		a := got["nightly.json"]
+		ok := a.Name.ID == fmt.Sprintf("nightly-%d", nth)
+		if nth > maxNumbered {
+			ok = strings.HasPrefix(a.Name.ID, "nightly-") && len(a.Name.ID) == len("nightly-")+ulidLen
+		}
+		if len(got) != 1 || !ok {
+			t.Fatalf("drop %d: %+v", nth, got)
+		}
+		return listings - before
+	}
+	mustPut(t, s, "nightly")
+	second := cost(2)
+	for nth := 3; nth <= 30; nth++ {
+		if n := cost(nth); n > second {
+			t.Errorf("drop %d costs %d listings, the second cost %d", nth, n, second)
+		}
+	}
+}
+
+// TestRejectedJobWhoseIDIsTaken: what was rejected under a job's name becomes a job by
+// its name alone, past the binding of its id, if nobody looks.
+func TestRejectedJobWhoseIDIsTaken(t *testing.T) {
+	t.Parallel()
+	for _, taken := range []bool{true, false} {
+		s := newSpool(t)
+		l := mustRegister(t, s)
+		_, err := mustClaim(t, s, l, "x").Reject("its file belongs to user 1001")
+		mustDo(t, err)
+		if taken {
+			mustPut(t, s, "x")
+		} else {
+			mustDo(t, os.Remove(s.abs(s.idPath("x")))) // as after a put and a removal
+		}
+		rejects, err := s.Rejects()
+		mustDo(t, err)
+		if err := s.Readmit(rejects[0].Base); errors.Is(err, ErrDuplicate) != taken || !taken && err != nil {
+			t.Errorf("taken %t: %v", taken, err)
+		}
+		only(t, s)
+		if left := files(t, s, rejectedDir); (len(left) > 0) != taken {
+			t.Errorf("taken %t: in rejected/ %q", taken, left)
+		}
+		if err := s.Put(item(s, "x")); !errors.Is(err, ErrDuplicate) {
+			t.Errorf("taken %t: a second job of the id: %v", taken, err)
+		}
+		if named, _ := breaches(t, s); len(named) > 0 {
+			t.Errorf("taken %t: breaches: %q", taken, named)
+		}
+	}
+}

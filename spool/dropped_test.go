@@ -552,6 +552,51 @@ func TestDropNameIsUsedAgain(t *testing.T) {
 	}
 }
 
+// TestFileDroppedTwice: two links of one file in pending/ are one file, to which the id
+// is bound, and still two drops: one becomes the job, the other is a duplicate of it,
+// at whatever moment of its adoption the other one is adopted.
+func TestFileDroppedTwice(t *testing.T) {
+	t.Parallel()
+	for _, content := range []string{`{"command":"x","id":"chosen"}`, aJob} {
+		for at, more := 0, true; more; at++ {
+			s := newSpool(t)
+			other, clock := reopen(t, s), driveClock(s)
+			other.ops.now = clock.now
+			drop(t, s, "a.json", content)
+			if !knowsWriters(t, s) {
+				t.Skip("this file system cannot say who is writing")
+			}
+			mustDo(t, os.Link(s.abs(DropPath("a.json")), s.abs(DropPath("b.json"))))
+			calls := 0
+			s.ops = hooked(s.ops, path.Dir(s.dir), hook{before: func(made call) fault {
+				if calls++; calls == at && made.op != "lock" && !s.locked(t) {
+					clock.add(time.Millisecond) // or the two would have one name
+					_, err := other.Adopt("b.json", adoption(other))
+					mustDo(t, err)
+				}
+				return fault{}
+			}})
+			_, err := s.Adopt("a.json", adoption(s))
+			mustDo(t, err)
+			more = calls >= at
+			adoptAll(t, other, clock, 2*ownedFor)
+			ids := map[string]int{}
+			for _, e := range all(t, s) {
+				ids[e.Name.ID]++
+			}
+			rejects, err := s.Rejects()
+			mustDo(t, err)
+			want := map[string]int{"chosen": 1}
+			if content == aJob {
+				want = map[string]int{"a": 1, "b": 1}
+			}
+			if !maps.Equal(ids, want) || len(ids)+len(rejects) != 2 {
+				t.Errorf("call %d: jobs %v, rejected %+v", at, ids, rejects)
+			}
+		}
+	}
+}
+
 // TestDropThatAnotherOwns: a process that may still be at a file keeps it, for a while.
 func TestDropThatAnotherOwns(t *testing.T) {
 	t.Parallel()

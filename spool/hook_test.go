@@ -159,8 +159,8 @@ func (f *hookedFile) tryLock() (ok bool, err error) {
 	return ok, err
 }
 
-func (f *hookedFile) lock() error {
-	if err := f.on("lock", f.file.lock); !errors.Is(err, errGranted) {
+func (f *hookedFile) lock(network bool) error {
+	if err := f.on("lock", func() error { return f.file.lock(network) }); !errors.Is(err, errGranted) {
 		return err
 	}
 	return nil

@@ -44,12 +44,20 @@ func (s *Spool) promoteHour(dir string) error {
 	}); err != nil {
 		return err
 	}
+	moved := false
 	for _, f := range all {
 		if f.Err != nil {
 			continue // Check names it
 		}
 		err := s.move(f.Path, pendingDir+"/"+f.Base)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		moved = moved || err == nil
+	}
+	// The hour must not be gone from the disk before the new names are on it.
+	if moved {
+		if err := s.Sync(pendingDir); err != nil {
 			return err
 		}
 	}

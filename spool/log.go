@@ -19,7 +19,12 @@ func (s *Spool) PrepareLogs(id string) error {
 	if _, known := s.hours.Load(dir); known {
 		return nil
 	}
-	return s.mkdirs(dir)
+	// Not synced, as what is in it.
+	if err := s.ops.mkdir(s.abs(dir), s.dirPerm()); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("make directory %s: %w", dir, err)
+	}
+	s.hours.Store(dir, true)
+	return nil
 }
 
 // WriteLog writes a file about an attempt, once: the error wraps fs.ErrExist if it is
@@ -101,7 +106,7 @@ func (s *Spool) ReadLog(id string, attempt int, kind string) ([]byte, error) {
 // an attempt writes into must be its own.
 func (s *Spool) SetLogAside(id string, attempt int, kind string) error {
 	rel := strings.TrimPrefix(s.LogPath(id, attempt, kind), s.dir+"/")
-	_, err := s.setAside(rel, path.Base(rel), "it was there before the attempt that it is named after")
+	err := s.setAside(rel, path.Base(rel), "it was there before the attempt that it is named after")
 	return ignoreNotExist(err)
 }
 

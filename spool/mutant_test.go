@@ -140,7 +140,7 @@ func careless(o ops) ops {
 
 type unlockedFile struct{ file }
 
-func (unlockedFile) lock() error { return nil }
+func (unlockedFile) lock(bool) error { return nil }
 
 func unlocked(o ops) ops {
 	update := o.update

@@ -42,7 +42,7 @@ type file interface {
 	stamp(t time.Time) error         // sets the modification time to the caller's t
 	touch() error                    // sets the modification time to the file server's now
 	tryLock() (bool, error)          // flock(LOCK_EX|LOCK_NB): false where another holds it
-	lock() error                     // flock(LOCK_EX); EAGAIN after lockPatience
+	lock(network bool) error         // flock(LOCK_EX), not on a network, and what reaches other hosts; EAGAIN after lockPatience
 	beingWritten() (yes, known bool) // whether anyone has it open for writing; known is false where the system cannot tell
 	os() *os.File                    // nil for a simulated file
 }
@@ -65,7 +65,9 @@ func realOps() ops {
 		create: func(path string, perm fs.FileMode) (file, error) {
 			f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
 			if err == nil && shared(perm) {
-				err = f.Chmod(perm)
+				if err = f.Chmod(perm); err != nil {
+					err = errors.Join(err, f.Close(), pathError("unlink", path, unix.Unlink(path)))
+				}
 			}
 			return wrapFile(f, err)
 		},
@@ -220,12 +222,16 @@ const lockPatience = 30 * time.Second
 
 // lock asks again and again instead of waiting in the kernel, which has no limit: a
 // suspended holder would keep every other worker from adopting files, and from ending.
-func (f osFile) lock() error { return f.lockWithin(lockPatience) }
+func (f osFile) lock(network bool) error { return f.lockWithin(network, lockPatience) }
 
-func (f osFile) lockWithin(patience time.Duration) error {
+func (f osFile) lockWithin(network bool, patience time.Duration) error {
+	try := f.tryLockAcrossHosts
+	if !network {
+		try = f.tryLockHere
+	}
 	deadline := time.Now().Add(patience)
 	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
-		locked, err := f.tryLock()
+		locked, err := try()
 		if locked || err != nil {
 			return err
 		}
@@ -234,6 +240,19 @@ func (f osFile) lockWithin(patience time.Duration) error {
 		}
 		time.Sleep(pause)
 	}
+}
+
+// tryLockHere asks for both locks: clients may have this disk over NFS, and they see only
+// the one, while flock(1) sees only the other.
+func (f osFile) tryLockHere() (bool, error) {
+	if locked, err := f.tryLock(); !locked || err != nil {
+		return false, err
+	}
+	locked, err := f.tryLockAcrossHosts()
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOLCK) {
+		return true, nil // not known here, and so not to an NFS server either
+	}
+	return locked, err
 }
 
 // kind translates st_mode.

@@ -39,6 +39,19 @@ func (f osFile) beingWritten() (yes, known bool) {
 	return false, err == nil
 }
 
+// tryLockAcrossHosts asks for a lock of the open file description (fcntl(2), "Open file
+// description locks"). An NFS server keeps it against all clients, where flock(2) on the
+// server and flock on its clients do not exclude each other.
+func (f osFile) tryLockAcrossHosts() (bool, error) {
+	err := retry(func() error {
+		return unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK})
+	})
+	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
+		return false, nil
+	}
+	return err == nil, pathError("lock", f.Name(), err)
+}
+
 // syncFileSystem flushes all of the file system that dir is on: for a batch it is
 // 10 to 14 times cheaper than as many calls of fsync. Before Linux 5.8 it does not
 // report all errors, which is why it is used for batches only on newer ones.

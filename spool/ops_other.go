@@ -29,4 +29,6 @@ func (f osFile) stamp(t time.Time) error {
 
 func (osFile) beingWritten() (yes, known bool) { return false, false }
 
+func (f osFile) tryLockAcrossHosts() (bool, error) { return f.tryLock() }
+
 func syncFileSystem(string) error { return errors.ErrUnsupported }

@@ -146,6 +146,37 @@ func TestSyncedBeforeItIsAcknowledged(t *testing.T) {
 	})
 }
 
+// TestBindingsAreSyncedBeforeTheirJobs: what becomes a job without being acknowledged
+// must not be on the disk without its binding, or a second job could get its id; and an
+// hour's directory must not be gone before its jobs are elsewhere.
+func TestBindingsAreSyncedBeforeTheirJobs(t *testing.T) {
+	t.Parallel()
+	eachTrace(t, func(t *testing.T, op operation, calls []executed) {
+		dirty := map[string]bool{}
+		for _, c := range calls {
+			switch {
+			case c.err != nil:
+			case c.op == "link":
+				dirty[path.Dir(c.to)] = true
+			case c.op == "syncdir":
+				delete(dirty, c.path)
+			case c.op == "rename":
+				for d := range dirty {
+					if strings.HasPrefix(op.name, "Adopt") && strings.HasPrefix(d, "spool/"+idsDir+"/") {
+						t.Errorf("%s before the sync of %s", c, d)
+					}
+				}
+				dirty[path.Dir(c.to)] = true
+			case c.op == "rmdir" && op.name == "Promote" && dirty["spool/"+pendingDir]:
+				t.Errorf("%s before the sync of %s", c, pendingDir)
+			}
+		}
+		if bound := slices.ContainsFunc(calls, func(c executed) bool { return c.op == "syncdir" && strings.HasPrefix(c.path, "spool/"+idsDir+"/") }); op.name == "Sweep" && !bound {
+			t.Error("what is rolled forward is acknowledged before its binding is synced")
+		}
+	})
+}
+
 // On btrfs, a target that is synced after its source could be the one that is lost.
 func TestTargetsAreSyncedBeforeSources(t *testing.T) {
 	t.Parallel()
@@ -294,4 +325,44 @@ func TestCallBudgets(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestDirectoryThatAnotherHasMade: a directory that is there may not be on the disk yet:
+// whoever made it is slow, or dead, before it has synced the parent. Nothing is
+// acknowledged that lies in it before that is done.
+func TestDirectoryThatAnotherHasMade(t *testing.T) {
+	t.Parallel()
+	for _, op := range operations() {
+		if op.name != "Put chosen" && op.name != "Put for later" && op.name != "Done" && op.name != "Retry far ahead" && op.name != "PutBatch of 20" {
+			continue
+		}
+		t.Run(op.name, func(t *testing.T) {
+			t.Parallel()
+			w := newScene(t, filepath.Join(exploreDir(t), "scene"), op)
+			defer w.end()
+			var calls []executed
+			// The directories that the operation makes are there, and none is synced.
+			for _, dir := range w.made() {
+				if err := w.s.ops.mkdir(w.root+"/"+dir, 0o700); err == nil {
+					calls = append(calls, executed{call{op: "mkdir", path: dir}, nil})
+				}
+			}
+			if len(calls) == 0 {
+				t.Fatal("it makes no directory")
+			}
+			if early, _ := unsyncedNames(append(calls, w.record(w.op)...)); len(early) > 0 {
+				t.Errorf("put into a directory that a power cut could take: %q", early)
+			}
+		})
+	}
+}
+
+// made are the directories that the operations above make, parents first.
+func (w *scene) made() (dirs []string) {
+	at := w.now.Add(5 * time.Hour)
+	dirs = []string{"spool/" + laterDir + "/" + laterHour(at), "spool/" + path.Dir(doneHour(w.now, 0)), "spool/" + doneHour(w.now, 0)}
+	for i := range 256 {
+		dirs = append(dirs, fmt.Sprintf("spool/%s/%02x", idsDir, i))
+	}
+	return dirs
 }

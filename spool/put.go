@@ -22,12 +22,14 @@ var (
 	ErrDuplicate = errors.New("duplicate id")
 	// ErrUncertain says that the job is in the spool but perhaps not on the disk
 	// yet: a power cut might still take it. Putting it again could make it run twice.
+	// On a network file system that stopped answering it may also not be there: then a
+	// chosen id is kept, and its job put by the next sweep; one without is not put.
 	ErrUncertain = errors.New("not known to be durable")
 )
 
 // Put puts a job into the spool; when it returns nil, the job survives a power
 // cut. The error wraps ErrDuplicate if the id is taken; after ErrUncertain the job
-// is there; after any other error it is not. Concurrent calls share fsyncs.
+// is there (see there); after any other error it is not. Concurrent calls share fsyncs.
 func (s *Spool) Put(it Item) error {
 	p, err := s.stage(it, true)
 	if err == nil {
@@ -279,6 +281,9 @@ func (s *Spool) moveInto(from, to string) error {
 		if _, err := s.ops.look(s.abs(path.Dir(from)), path.Base(from)); err != nil {
 			return err
 		}
+		// What is there next may be another's, which nobody has synced.
+		s.hours.Delete(dir)
+		s.hours.Delete(path.Dir(dir))
 		if err := s.mkdirs(dir); ignoreNotExist(err) != nil {
 			return err
 		}
@@ -287,7 +292,9 @@ func (s *Spool) moveInto(from, to string) error {
 }
 
 // mkdirs makes a directory two or three levels below the spool and its parents,
-// durably: what is synced into a directory that is itself not on the disk is lost.
+// durably: what is synced into a directory that is itself not on the disk is lost. Nor
+// need one be on the disk that is there: whoever made it may not have synced its parent
+// yet, or have died before. So each is synced once by each process that uses it.
 func (s *Spool) mkdirs(dir string) error {
 	for i := strings.IndexByte(dir, '/'); ; {
 		next := strings.IndexByte(dir[i+1:], '/')
@@ -296,19 +303,19 @@ func (s *Spool) mkdirs(dir string) error {
 			part = dir[:i+1+next]
 		}
 		err := s.ops.mkdir(s.abs(part), s.dirPerm())
-		if err == nil {
+		there := errors.Is(err, fs.ErrExist)
+		if _, known := s.hours.Load(part); err == nil || there && !known {
 			err = s.Sync(path.Dir(part))
-		} else if errors.Is(err, fs.ErrExist) {
+		} else if there {
 			err = nil
 		}
 		if err != nil {
 			return fmt.Errorf("make directory %s: %w", part, err)
 		}
+		s.hours.Store(part, true)
 		if next < 0 {
-			break
+			return nil
 		}
 		i += 1 + next
 	}
-	s.hours.Store(dir, true)
-	return nil
 }

@@ -53,7 +53,7 @@ func (s *Spool) reapRound(wid string, decide func(Name) Fate) (moved []Entry, er
 	for _, f := range all {
 		if f.Err != nil {
 			// Not a claim, but it would keep the directory for ever. Nothing is deleted.
-			if _, err := s.setAside(f.Path, f.Base, "found among the claims of a dead worker: "+f.Err.Error()); ignoreNotExist(err) != nil {
+			if err := s.setAside(f.Path, f.Base, "found among the claims of a dead worker: "+f.Err.Error()); ignoreNotExist(err) != nil {
 				return moved, err
 			}
 			continue

@@ -51,15 +51,15 @@ func (s *Spool) unexplain(to string) error {
 
 // setAside moves a file that is not a job to rejected/, where it is called base. The
 // error wraps fs.ErrNotExist if the file is gone.
-func (s *Spool) setAside(rel, base, reason string) (to string, err error) {
-	to, err = s.explain(base, reason)
+func (s *Spool) setAside(rel, base, reason string) error {
+	to, err := s.explain(base, reason)
 	if err != nil {
-		return "", err
+		return err
 	}
 	if err := s.move(rel, to); err != nil {
-		return "", errors.Join(err, s.unexplain(to))
+		return errors.Join(err, s.unexplain(to))
 	}
-	return to, nil
+	return nil
 }
 
 // Rejected is a file that was set aside.
@@ -110,7 +110,8 @@ func RejectedPath(base string) string { return rejectedDir + "/" + base }
 
 // Readmit gives a rejected file back to pending/ as a drop, under the name that it
 // had. The error wraps fs.ErrExist if such a name is there, fs.ErrNotExist if there
-// is no such file. It can be called again after any error.
+// is no such file, ErrDuplicate if it was a job and another has its id by now. It can be
+// called again after any error.
 func (s *Spool) Readmit(base string) error {
 	from, err := rejectedFile(base)
 	if err != nil {
@@ -121,6 +122,9 @@ func (s *Spool) Readmit(base string) error {
 	// A call that was cut short may have given it back already: a second link would be
 	// a second job.
 	back, err := s.givenBack(from)
+	if err == nil && !back[from] {
+		err = s.reserveAgain(name, from)
+	}
 	if err == nil && !back[from] {
 		// link refuses a name that is taken, where rename would replace a file.
 		err = s.ops.link(s.abs(from), s.abs(to))
@@ -134,6 +138,28 @@ func (s *Spool) Readmit(base string) error {
 		return fmt.Errorf("give rejected file %s back: %w", base, err)
 	}
 	return s.dropRejected(from)
+}
+
+// reserveAgain binds the id of a rejected file that was a job: under its old name it
+// becomes one again, without being adopted. Others can have bound the id since.
+func (s *Spool) reserveAgain(name, from string) error {
+	n, err := ParseName(name)
+	if err != nil {
+		return nil // a dropped file: whoever adopts it binds its id
+	}
+	if _, generated := ulidTime(n.ID); generated {
+		return nil
+	}
+	made, err := s.bind(n.ID, from)
+	if err != nil || made {
+		return err
+	}
+	// It was bound all the time, or has been given back under another name.
+	found, err := s.Find(n.ID)
+	if err == nil && len(found) > 0 {
+		err = ErrDuplicate
+	}
+	return err
 }
 
 // givenBack tells which of these rejected files are dropped files or jobs again. They

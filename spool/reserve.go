@@ -11,57 +11,75 @@ import (
 // binding holds while the spool holds the job: it outlives the job only until
 // somebody wants the id or Sweep passes.
 func (s *Spool) reserve(id, from string) error {
+	_, err := s.bind(id, from)
+	return err
+}
+
+// bind is reserve, and reports whether it was this call that bound the id: if not, it
+// was bound to this very file before.
+func (s *Spool) bind(id, from string) (made bool, err error) {
+	return s.bindUnless(id, from, s.freeIfStale)
+}
+
+// bindFree is bind, but takes every binding for one that holds, without a search.
+func (s *Spool) bindFree(id, from string) (made bool, err error) {
+	return s.bindUnless(id, from, func(string, info) (bool, error) { return false, nil })
+}
+
+// bindTries bounds how often an id is tried whose binding changes.
+const bindTries = 3
+
+func (s *Spool) bindUnless(id, from string, free func(id string, held info) (bool, error)) (made bool, err error) {
 	ref := s.idPath(id)
 	if _, known := s.hours.Load(path.Dir(ref)); !known {
 		if err := s.mkdirs(path.Dir(ref)); err != nil {
-			return err
+			return false, err
 		}
 	}
 	// More than once, because between a look at a stale binding and its removal the
 	// world moves.
-	var err error
-	for range 3 {
+	for range bindTries {
 		err = s.ops.link(s.abs(from), s.abs(ref))
 		if err == nil {
-			return nil
+			return true, nil
 		}
 		held, lookErr := s.ops.look(s.abs(path.Dir(ref)), path.Base(ref))
 		if errors.Is(lookErr, fs.ErrNotExist) {
 			// No binding, so the link failed for another reason: perhaps its directory was
 			// not there.
 			if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrExist) {
-				return err
+				return false, err
 			}
 			if mkErr := s.mkdirs(path.Dir(ref)); mkErr != nil {
-				return mkErr
+				return false, mkErr
 			}
 			continue
 		}
 		if lookErr != nil {
-			return lookErr
+			return false, lookErr
 		}
 		mine, mineErr := s.ops.look(s.abs(path.Dir(from)), path.Base(from))
 		if mineErr != nil {
-			return mineErr
+			return false, mineErr
 		}
 		if mine.same(held) {
-			return nil // my own link, whose reply was lost
+			return false, nil // my own link, whose reply was lost, or one made before
 		}
 		if !errors.Is(err, fs.ErrExist) && !s.network {
-			return err
+			return false, err
 		}
-		stale, staleErr := s.freeIfStale(id, held)
+		stale, staleErr := free(id, held)
 		if staleErr != nil {
-			return staleErr
+			return false, staleErr
 		}
 		if !stale {
-			return ErrDuplicate
+			return false, ErrDuplicate
 		}
 	}
 	if errors.Is(err, fs.ErrExist) {
-		return ErrDuplicate
+		return false, ErrDuplicate
 	}
-	return err
+	return false, err
 }
 
 // freeIfStale removes the binding of id to held if the spool does not hold that job
@@ -70,6 +88,13 @@ func (s *Spool) reserve(id, from string) error {
 // take the same binding for stale, and one remove what the other's successor has just
 // made.
 func (s *Spool) freeIfStale(id string, held info) (bool, error) {
+	if s.network {
+		fresh, err := s.binding(id)
+		if err != nil || !fresh.same(held) {
+			return err == nil || errors.Is(err, fs.ErrNotExist), ignoreNotExist(err)
+		}
+		held = fresh
+	}
 	// That no other name exists does not say that the job is gone: an editor, sed -i or a
 	// backup puts another file under its name. That one exists does not say that it is
 	// the spool's: a person may have moved it out. This look costs a listing, but only a
@@ -89,8 +114,7 @@ func (s *Spool) free(id string, held info, cancelled Entry) (bool, error) {
 		return false, err
 	}
 	defer unlock()
-	ref := s.idPath(id)
-	now, err := s.ops.look(s.abs(path.Dir(ref)), path.Base(ref))
+	now, err := s.binding(id)
 	if errors.Is(err, fs.ErrNotExist) {
 		return true, nil
 	}
@@ -113,7 +137,47 @@ func (s *Spool) free(id string, held info, cancelled Entry) (bool, error) {
 	if err := s.removeLogs(id); err != nil {
 		return false, err
 	}
-	err = ignoreNotExist(s.ops.unlink(s.abs(ref)))
+	return s.takeBinding(id, now)
+}
+
+// binding looks at the binding of an id. On a network file system what a client knows of
+// a file may be minutes old, and only an open makes it ask.
+func (s *Spool) binding(id string) (info, error) {
+	ref := s.idPath(id)
+	if !s.network {
+		return s.ops.look(s.abs(path.Dir(ref)), path.Base(ref))
+	}
+	f, err := s.ops.open(s.abs(ref))
+	if err != nil {
+		return info{}, err
+	}
+	defer f.Close()
+	return f.info()
+}
+
+// takeBinding removes a binding that is known to be stale. A lock on a network file
+// system may be no lock (a mount with nolock, a lease that was lost): there it is moved
+// away and looked at before it is removed, and what turns out to be another's is given
+// back. For that moment the id looks free, so this does not replace the lock.
+func (s *Spool) takeBinding(id string, stale info) (bool, error) {
+	ref := s.idPath(id)
+	if !s.network {
+		err := ignoreNotExist(s.ops.unlink(s.abs(ref)))
+		return err == nil, err
+	}
+	tmp := tmpDir + "/" + s.nextFile() + "!binding"
+	if err := s.move(ref, tmp); err != nil {
+		err = ignoreNotExist(err)
+		return err == nil, err
+	}
+	taken, err := s.ops.look(s.abs(tmpDir), path.Base(tmp))
+	if err != nil || !taken.same(stale) {
+		// EEXIST: a third has bound the id in that moment.
+		if linkErr := s.ops.link(s.abs(tmp), s.abs(ref)); linkErr != nil && !errors.Is(linkErr, fs.ErrExist) {
+			return false, errors.Join(err, linkErr)
+		}
+	}
+	err = errors.Join(err, ignoreNotExist(s.ops.unlink(s.abs(tmp))))
 	return err == nil, err
 }
 
@@ -192,7 +256,7 @@ func (s *Spool) lock() (unlock func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock the spool: %w", err)
 	}
-	if err := f.lock(); err != nil {
+	if err := f.lock(s.network); err != nil {
 		_ = f.Close()
 		return nil, fmt.Errorf("lock the spool: %w", err)
 	}

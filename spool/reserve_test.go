@@ -247,3 +247,38 @@ func TestReplacedFileKeepsItsID(t *testing.T) {
 		})
 	}
 }
+
+// TestRemovalOfABindingWithoutALock: where the lock excludes nobody (a mount with
+// nolock), a remover does not take the binding that another has made and acknowledged
+// since it looked: whatever it has moved away, it gives back.
+func TestRemovalOfABindingWithoutALock(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	mustPut(t, s, "x")
+	mustDo(t, os.Remove(s.abs(only(t, s).Path)))
+	h1, h2 := reopen(t, s), reopen(t, s)
+	came := false
+	for _, h := range []*Spool{h1, h2} {
+		h.network = true
+		h.ops = hooked(h.ops, filepath.Dir(h.dir), hook{before: func(c call) fault {
+			if c.op == "lock" {
+				return fault{err: errGranted}
+			}
+			ref := "spool/" + h.idPath("x")
+			if h == h1 && !came && (c.op == "unlink" || c.op == "rename") && c.path == ref {
+				came = true
+				mustDo(t, h2.Put(item(h2, "x"))) // frees, binds and acknowledges
+			}
+			return fault{}
+		}})
+	}
+	if err := h1.Put(item(h1, "x")); !came || !errors.Is(err, ErrDuplicate) {
+		t.Errorf("came %t: %v", came, err)
+	}
+	if e := only(t, s); inode(t, s.abs(e.Path)) != inode(t, s.abs(s.idPath("x"))) {
+		t.Error("the job is not bound")
+	}
+	if left := files(t, s, tmpDir); len(left) > 0 {
+		t.Errorf("left in tmp/: %q", left)
+	}
+}

@@ -76,7 +76,7 @@ func (s *Spool) sweepFile(rel string, age time.Duration) (*Entry, error) {
 	if err := s.moveInto(rel, e.Path); err != nil {
 		return nil, err
 	}
-	return &e, s.Sync(path.Dir(e.Path))
+	return &e, s.Sync(path.Dir(e.Path), path.Dir(s.idPath(n.ID)))
 }
 
 // writerOf is the writer that the name of an unfinished file tells of.
