@@ -167,7 +167,7 @@ func (s *Spool) finishEdit(dir string) (back *Entry, err error) {
 			}
 		}
 		if f.old != "" || f.new != "" {
-			e, err := s.decideEdit(dir)
+			e, err := s.decideEdit(dir, f)
 			if e != nil {
 				back = e
 			}
@@ -189,14 +189,8 @@ func (s *Spool) finishEdit(dir string) (back *Entry, err error) {
 	return back, fmt.Errorf("something keeps coming into %s", dir)
 }
 
-// decideEdit moves the job of an edit whose bind is gone.
-func (s *Spool) decideEdit(dir string) (back *Entry, err error) {
-	// Listed anew: of a committed edit, the old file had come before bind went, so that
-	// it is seen now if it is there.
-	f, err := s.editFiles(dir)
-	if err != nil || f.empty() {
-		return nil, ignoreNotExist(err)
-	}
+// decideEdit moves the job of an edit whose bind is gone. f is what was there before.
+func (s *Spool) decideEdit(dir string, f editFiles) (back *Entry, err error) {
 	committed, err := s.isBound(dir, f)
 	if err != nil {
 		return nil, err
@@ -215,7 +209,8 @@ func (s *Spool) decideEdit(dir string) (back *Entry, err error) {
 	if err := s.Sync(path.Dir(s.idPath(f.job.ID))); err != nil {
 		return nil, err
 	}
-	// Listed once more: it is only now known to be committed.
+	// Listed anew: of a committed edit, the old file had come before bind went, so that it
+	// is seen now if it is there.
 	if f, err = s.editFiles(dir); err != nil || f.new == "" {
 		return nil, ignoreNotExist(err) // somebody else has finished it
 	}
@@ -271,6 +266,9 @@ func (s *Spool) passOn(from string, n Name) (*Entry, error) {
 
 // isElsewhere reports whether a file amid an edit is a job in one of the states, too.
 func (s *Spool) isElsewhere(id string, in info) (found bool, err error) {
+	if in.nlink == 1 {
+		return false, nil
+	}
 	links := uint64(1)
 	ref := s.idPath(id)
 	if bound, err := s.ops.look(s.abs(path.Dir(ref)), path.Base(ref)); err == nil && bound.same(in) {

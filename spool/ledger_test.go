@@ -22,8 +22,9 @@ type ledger struct {
 	claimed map[string]string // by id and attempt: by whom
 	ended   map[string]string
 	problem string
-	acked   int // puts and adoptions that were told to be done
-	movedOn int // settlements that were told to be lost, which took effect and were built on since
+	said    said // to editors
+	acked   int  // puts and adoptions that were told to be done
+	movedOn int  // settlements that were told to be lost, which took effect and were built on since
 }
 
 func newLedger(dir string) *ledger {
@@ -228,6 +229,7 @@ func (w *world) finish() {
 			w.fail("job %s has not come to an end: it is at %v", id, at)
 		}
 	}
+	w.said.truthful(w)
 }
 
 // workOff does what workers do on a spool whose other workers are all dead, until
@@ -271,6 +273,13 @@ func workOff(s *Spool, l *ledger) error {
 			}
 		}
 		for _, n := range names {
+			if n.Held {
+				e, err := s.Release(Entry{Name: n, State: Pending, Path: pendingDir + "/" + n.String()})
+				if err != nil {
+					return err
+				}
+				n = e.Name
+			}
 			c, err := lease.Claim(n)
 			if err != nil {
 				return err
