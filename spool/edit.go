@@ -23,7 +23,10 @@ import (
 func (s *Spool) Edit(e Entry, n Name, data []byte) (Entry, error) {
 	x, err := s.beginEdit(e, n, data)
 	if err == nil {
-		err = x.replace()
+		err = x.takeOut()
+	}
+	if err == nil {
+		err = x.commit()
 	}
 	if err != nil {
 		return x.to, fmt.Errorf("edit job %q: %w", e.Name.ID, err)
@@ -153,9 +156,9 @@ func (x *editing) prepare(old info, data []byte) error {
 	return s.Sync(x.dir)
 }
 
-// replace takes the old job out and puts the new one in. Each step is on the disk before
-// the next, so that a power cut leaves nothing that a crash does not.
-func (x *editing) replace() error {
+// takeOut takes the old job out of pending/. It is on the disk when it returns, as each
+// step is before the next: so a power cut leaves nothing that a crash does not.
+func (x *editing) takeOut() error {
 	s := x.s
 	old := x.dir + "/" + oldPrefix + s.file(x.e.Name)
 	err := s.move(x.e.Path, old)
@@ -169,7 +172,14 @@ func (x *editing) replace() error {
 		_, finishErr := s.finishEdit(x.dir)
 		return errors.Join(err, finishErr)
 	}
-	if err = s.ops.rename(s.abs(x.dir+"/"+bindFile), s.abs(s.idPath(x.e.Name.ID))); err != nil {
+	return nil
+}
+
+// commit binds the id to the new file, and has that take the old one's place.
+func (x *editing) commit() error {
+	s := x.s
+	err := s.ops.rename(s.abs(x.dir+"/"+bindFile), s.abs(s.idPath(x.e.Name.ID)))
+	if err != nil {
 		err = x.verify(err)
 	}
 	if errors.Is(err, ErrUncertain) {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 )
 
@@ -24,18 +23,31 @@ func editor(name, document string) proc {
 		n := w.theJob()
 		e := Entry{Name: n, State: Pending, Path: pendingDir + "/" + n.String()}
 		_, err := p.Edit(e, n, []byte(document))
-		switch {
-		case err == nil:
-			w.said.replaced = true
-		case !errors.Is(err, ErrUncertain):
-			if w.said.kept == nil {
-				w.said.kept = map[string]bool{}
-			}
-			w.said.kept[document] = true
+		w.told(document, err)
+	}}
+}
+
+// told notes what an editor is told.
+func (w *world) told(document string, err error) {
+	switch {
+	case err == nil:
+		w.said.replaced = true
+	case !errors.Is(err, ErrUncertain):
+		if w.said.kept == nil {
+			w.said.kept = map[string]bool{}
 		}
-		if err != nil && w.plan == (plan{}) && len(w.procs) == 1 {
-			w.fail("%s: %v", name, err)
-		}
+		w.said.kept[document] = true
+	}
+}
+
+// waker is the editor of an edit abandoned at step 1, which was only suspended.
+func waker() proc {
+	return proc{name: "editor", run: func(w *world, p *process) {
+		n := w.theJob()
+		e := Entry{Name: n, State: Pending, Path: pendingDir + "/" + n.String()}
+		n.Changed++
+		x := &editing{s: p.Spool, e: e, to: Entry{Name: n, State: Pending, Path: pendingDir + "/" + n.String()}, dir: abandonedDir, fresh: w.fresh}
+		w.told(newDocument, x.commit())
 	}}
 }
 
@@ -92,6 +104,8 @@ func (s said) truthful(w *world) {
 	}
 }
 
+var abandonedDir = editingDir + "/" + fakeWID(9) + "-1"
+
 // abandoned is an edit whose editor died: before it took the job out (0), before it bound
 // the id (1), after that (2), and after it unlinked the old file (3).
 func abandoned(step int) func(w *world) {
@@ -100,7 +114,7 @@ func abandoned(step int) func(w *world) {
 		n := w.theJob()
 		was := n.String()
 		n.Changed++
-		dir := editingDir + "/" + fakeWID(9) + "-1"
+		dir := abandonedDir
 		fresh := dir + "/" + newPrefix + n.String()
 		w.write(dir+"/"+bindFile, newDocument)
 		do := func(err error) {
@@ -110,6 +124,9 @@ func abandoned(step int) func(w *world) {
 		}
 		abs := func(rel string) string { return w.abs("spool/" + rel) }
 		do(os.Link(abs(dir+"/"+bindFile), abs(fresh)))
+		var err error
+		w.fresh, err = realOps().look(abs(dir), bindFile)
+		do(err)
 		old := dir + "/" + oldPrefix + was
 		if step > 0 {
 			do(os.Rename(abs(pendingDir+"/"+was), abs(old)))
@@ -118,7 +135,7 @@ func abandoned(step int) func(w *world) {
 			do(os.Rename(abs(dir+"/"+bindFile), abs(idsDir+"/"+bucket("job")+"/job"+suffix)))
 			w.said.replaced = true // nobody can say anything else any more
 		} else {
-			w.said.kept = map[string]bool{newDocument: true}
+			w.said.kept = map[string]bool{}
 		}
 		if step > 2 {
 			do(os.Remove(abs(old)))
@@ -153,11 +170,15 @@ func edits(network bool) (all []scenario) {
 		all = append(all, scenario{name: fmt.Sprintf("who finishes an edit abandoned at step %d, and a putter of its id", step), setup: abandoned(step),
 			procs: []proc{recoverer("recoverer"), putter("putter", "job", true, 0)}})
 	}
+	all = append(all,
+		scenario{name: "an editor that wakes up, who finishes its edit, and a worker", setup: abandoned(1),
+			procs: []proc{waker(), recoverer("recoverer"), second(otherWID, 1, "done")}},
+		scenario{name: "an editor that wakes up, and two that finish its edit", setup: abandoned(1),
+			procs: []proc{waker(), recoverer("recoverer 1"), recoverer("recoverer 2")}},
+		scenario{name: "an editor that wakes up, who finishes its edit, and a putter of its id", setup: abandoned(1),
+			procs: []proc{waker(), recoverer("recoverer"), putter("putter", "job", true, 0)}})
 	for i := range all {
 		all[i].network = network
 	}
 	return all
 }
-
-// isEdit reports whether a call touches an edit's files.
-func isEdit(p string) bool { return strings.Contains(p, "/"+editingDir+"/") }

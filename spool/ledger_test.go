@@ -23,6 +23,7 @@ type ledger struct {
 	ended   map[string]string
 	problem string
 	said    said // to editors
+	fresh   info // the new file of an edit that is under way at the start
 	acked   int  // puts and adoptions that were told to be done
 	movedOn int  // settlements that were told to be lost, which took effect and were built on since
 }
