@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"strconv"
 )
 
 // Edit replaces a job that waits by one with another document, under the same id. n is
@@ -70,7 +69,7 @@ func (s *Spool) beginEdit(e Entry, n Name, data []byte) (*editing, error) {
 	if err != nil {
 		return x, err
 	}
-	x.dir = editingDir + "/" + s.writer + "-" + strconv.FormatUint(s.seq.next(), 36)
+	x.dir = editingDir + "/" + s.nextFile()
 	if err := x.prepare(old, data); err != nil {
 		_, cleanErr := s.finishEdit(x.dir)
 		return x, errors.Join(err, cleanErr)
@@ -93,8 +92,14 @@ func (x *editing) mayBind() (old info, err error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return old, nil
-	case err == nil && !bound.same(old):
-		return old, fmt.Errorf("%w: another file has it", ErrDuplicate)
+	case err == nil && bound.nlink == 1:
+		// A person has put another file in the place of the job's: see rebind.
+		if err = s.rebind(x.e.Name.ID, bound, x.e); err == nil {
+			bound, err = s.ops.look(s.abs(path.Dir(ref)), path.Base(ref))
+		}
+	}
+	if err == nil && !bound.same(old) {
+		err = fmt.Errorf("%w: another file has it", ErrDuplicate)
 	}
 	return old, err
 }
@@ -128,9 +133,6 @@ func (x *editing) prepare(old info, data []byte) error {
 	_, err = f.Write(data)
 	if err == nil {
 		err = f.stamp(old.mtime) // it keeps its turn: see Ready
-	}
-	if osf := f.os(); err == nil && osf != nil && geteuid() == 0 && old.uid != 0 {
-		err = osf.Chown(int(old.uid), int(old.gid)) // its owner's workers could not read root's
 	}
 	if err == nil {
 		err = f.Sync()
