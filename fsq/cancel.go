@@ -53,6 +53,9 @@ func (q *Queue) Cancel(ctx context.Context, id string) (Cancellation, error) {
 		if err != nil && !errors.Is(err, ErrLost) {
 			return Cancellation{}, err
 		}
+		if err := q.finishEdit(ctx, e); err != nil {
+			return Cancellation{}, err
+		}
 		if err := ctx.Err(); err != nil {
 			return Cancellation{}, err
 		}
@@ -148,6 +151,9 @@ func (q *Queue) Delete(ctx context.Context, id string) error {
 			return fmt.Errorf("job %q runs: %w", id, ErrState)
 		}
 		if err = q.s.Remove(e); !errors.Is(err, ErrLost) {
+			return err
+		}
+		if err := q.finishEdit(ctx, e); err != nil {
 			return err
 		}
 		if err := ctx.Err(); err != nil {

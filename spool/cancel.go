@@ -23,6 +23,9 @@ func (s *Spool) Cancel(e Entry) (Entry, error) {
 	if e.State != Pending {
 		return to, fmt.Errorf("cancel job %q: it is not waiting", n.ID)
 	}
+	if e.Editing() {
+		return to, fmt.Errorf("cancel job %q: it is being edited: %w", n.ID, ErrLost)
+	}
 	pass := s.withTurn(e.Name)
 	err := s.move(e.Path, to.Path)
 	if err == nil {

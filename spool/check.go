@@ -41,7 +41,7 @@ type Report struct {
 func (s *Spool) Check(valid func(Entry, []byte) error) (Report, error) {
 	c := &checker{s: s, valid: valid, jobs: map[string][]Entry{}}
 	for _, step := range []func() error{
-		c.topLevel, c.states, c.strays, c.duplicates, c.staging, c.bindings, c.logs, c.workers, c.rejects,
+		c.topLevel, c.states, c.strays, c.duplicates, c.staging, c.edits, c.bindings, c.logs, c.workers, c.rejects,
 	} {
 		// What lies in a directory that is missing cannot be looked at; the breach says so.
 		if err := step(); err != nil && !(c.missing && errors.Is(err, fs.ErrNotExist)) {

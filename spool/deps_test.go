@@ -213,27 +213,27 @@ func TestTransitionsAreInFewFiles(t *testing.T) {
 	}{
 		{
 			"renames", []string{"rename"},
-			[]string{"config.go", "put.go"},
-			"a rename whose reply can be lost must go through move (put.go); the settings are no state",
+			[]string{"config.go", "edit.go", "put.go"},
+			"a rename whose reply can be lost must go through move (put.go); the settings are no state; an edit replaces a binding, so that its target proves nothing",
 		},
 		{
 			"moves", []string{"move", "moveInto"},
-			[]string{"array.go", "cancel.go", "claim.go", "drop.go", "later.go", "lease.go", "owndrop.go", "pause.go", "put.go", "reap.go", "reject.go", "reserve.go", "retry.go", "settle.go", "sweep.go"},
-			"one file, one transition: enqueue, adopt, promote, claim, settle, cancel, reap, reject, revive, sweep; and registering, pausing, and binding anew",
+			[]string{"array.go", "cancel.go", "claim.go", "drop.go", "edit.go", "editing.go", "hold.go", "later.go", "lease.go", "owndrop.go", "pause.go", "put.go", "reap.go", "reject.go", "reserve.go", "retry.go", "settle.go", "sweep.go"},
+			"one file, one transition: enqueue, adopt, promote, claim, settle, cancel, change, edit, reap, reject, revive, sweep; and registering, pausing, and binding anew",
 		},
 		{
 			"links", []string{"link"},
-			[]string{"open.go", "reject.go", "reserve.go"},
+			[]string{"edit.go", "open.go", "reject.go", "reserve.go"},
 			"a hard link gives a job a second name: only the binding of an id, and where rename would replace a file",
 		},
 		{
 			"writing files", []string{"create", "update"},
-			[]string{"census.go", "clock.go", "demand.go", "lease.go", "log.go", "open.go", "put.go", "recover.go", "reject.go", "request.go", "reserve.go"},
-			"a job's file is written once, by Put, and never rewritten",
+			[]string{"census.go", "clock.go", "demand.go", "edit.go", "lease.go", "log.go", "open.go", "put.go", "recover.go", "reject.go", "request.go", "reserve.go"},
+			"a job's file is written once, by Put or Edit, and never rewritten",
 		},
 		{
 			"removals", []string{"unlink"},
-			[]string{"cancel.go", "check.go", "clock.go", "config.go", "demand.go", "drop.go", "lease.go", "log.go", "open.go", "pause.go", "put.go", "reap.go", "recover.go", "reject.go", "request.go", "reserve.go", "retry.go", "sweep.go"},
+			[]string{"cancel.go", "check.go", "clock.go", "config.go", "demand.go", "drop.go", "editing.go", "lease.go", "log.go", "open.go", "pause.go", "put.go", "reap.go", "recover.go", "reject.go", "request.go", "reserve.go", "retry.go", "sweep.go"},
 			"no program deletes what it cannot read",
 		},
 	} {

@@ -233,7 +233,7 @@ func footprint(c call) (all []touch) {
 	switch c.op {
 	case "open", "look", "update":
 		add('r', "entry ", c.path)
-		if strings.Contains(c.path, "/"+idsDir+"/") {
+		if strings.Contains(c.path, "/"+idsDir+"/") || strings.Contains(c.path, "/"+editingDir+"/") {
 			add('r', "inodes", "") // the link count and the change time are looked at
 		}
 		if c.op == "update" && !strings.HasSuffix(c.path, lockFile) {

@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"flag"
 	"os"
 	"testing"
 	"time"
@@ -141,6 +142,11 @@ func TestEveryInterleaving(t *testing.T) {
 		for _, sc := range scenarios(network) {
 			total.add(prove(t, sc, b))
 		}
+		// An edit has many steps: those that three make are cut off after the first.
+		for _, sc := range edits(network) {
+			b.limit, b.perPlan = *editLimits, *editLimits/30
+			total.add(prove(t, sc, b))
+		}
 	}
 	t.Logf("%d schedules under %d plans; %d more were left half-way, because they repeat one of these", total.run, total.plans, total.cut)
 }
@@ -160,6 +166,10 @@ func TestSleepSets(t *testing.T) {
 	}
 	t.Logf("%d schedules (%d repeats) have the outcomes of all %d", fewer.run, fewer.cut, more.run)
 }
+
+// editLimits is how far as the schedules of an edit are explored: with all of
+// them it is a matter of hours.
+var editLimits = flag.Int("spool.edits", 600, "explore so many schedules of each encounter of an edit; 0: all")
 
 func prove(t *testing.T, sc scenario, b bounds) (c count) {
 	name := sc.name

@@ -22,8 +22,10 @@ type ledger struct {
 	claimed map[string]string // by id and attempt: by whom
 	ended   map[string]string
 	problem string
-	acked   int // puts and adoptions that were told to be done
-	movedOn int // settlements that were told to be lost, which took effect and were built on since
+	said    said // to editors
+	fresh   info // the new file of an edit that is under way at the start
+	acked   int  // puts and adoptions that were told to be done
+	movedOn int  // settlements that were told to be lost, which took effect and were built on since
 }
 
 func newLedger(dir string) *ledger {
@@ -64,6 +66,13 @@ func (l *ledger) jobs() (paths []string) {
 	}
 	walk(pendingDir, 0)
 	walk(laterDir, 1)
+	for _, dir := range list(l.dir + "/" + editingDir) {
+		for _, name := range list(l.dir + "/" + editingDir + "/" + dir) {
+			if rel := editingDir + "/" + dir + "/" + name; isJob(rel) {
+				paths = append(paths, rel)
+			}
+		}
+	}
 	walk(workDir, 1)
 	walk(doneDir, 2)
 	walk(deadDir, 0)
@@ -104,6 +113,10 @@ func (l *ledger) follow(c call) {
 // isJob reports whether a path is that of a job in one of the states.
 func isJob(rel string) bool {
 	top, _, _ := strings.Cut(rel, "/")
+	if top == editingDir {
+		_, _, ok := parseEditFile(path.Base(rel))
+		return ok
+	}
 	return (top == pendingDir || top == workDir || top == doneDir || top == deadDir) && !IsDrop(path.Base(rel))
 }
 
@@ -112,19 +125,31 @@ func isJob(rel string) bool {
 // (PROTOCOL.md, I6).
 func (l *ledger) judge(now map[string]bool) {
 	ids := map[string]int{}
+	prepared := map[string]bool{}
 	for p := range now {
-		n, err := ParseName(path.Base(p))
+		prefix, n, _ := parseEditFile(path.Base(p))
+		var err error
+		if prefix == "" {
+			n, err = ParseName(path.Base(p))
+		}
 		if err != nil {
 			l.fail("there is a name that is not a job's: %s", p)
 			return
 		}
-		ids[n.ID]++
+		if prefix == newPrefix {
+			prepared[n.ID] = true // the job only once the old one is gone
+		} else {
+			ids[n.ID]++
+		}
 		if !l.present[p] && l.seen[p] {
 			l.fail("a name came back: %s", p)
 		}
 		l.seen[p] = true
 	}
 	l.present = now
+	for id := range prepared {
+		ids[id] = max(ids[id], 1)
+	}
 	for id, n := range ids {
 		if n > 1 {
 			l.fail("job %s has %d names: %s", id, n, strings.Join(l.where(id), " "))
@@ -139,7 +164,11 @@ func (l *ledger) judge(now map[string]bool) {
 
 func (l *ledger) where(id string) (paths []string) {
 	for _, p := range slices.Sorted(maps.Keys(l.present)) {
-		if n, err := ParseName(path.Base(p)); err == nil && n.ID == id {
+		base := path.Base(p)
+		if prefix, _, ok := parseEditFile(base); ok {
+			base = strings.TrimPrefix(base, prefix)
+		}
+		if n, err := ParseName(base); err == nil && n.ID == id {
 			paths = append(paths, p)
 		}
 	}
@@ -201,6 +230,7 @@ func (w *world) finish() {
 			w.fail("job %s has not come to an end: it is at %v", id, at)
 		}
 	}
+	w.said.truthful(w)
 }
 
 // workOff does what workers do on a spool whose other workers are all dead, until
@@ -244,6 +274,13 @@ func workOff(s *Spool, l *ledger) error {
 			}
 		}
 		for _, n := range names {
+			if n.Held {
+				e, err := s.Release(Entry{Name: n, State: Pending, Path: pendingDir + "/" + n.String()})
+				if err != nil {
+					return err
+				}
+				n = e.Name
+			}
 			c, err := lease.Claim(n)
 			if err != nil {
 				return err

@@ -33,6 +33,16 @@ func TestMutantsAreCaught(t *testing.T) {
 	counting := mutate(find("two slots of a worker that is taken for dead", false), sameNames)
 	counting.alias = sameName
 
+	var impatient scenario
+	for _, sc := range edits(false) {
+		if sc.name == "an editor that wakes up, who finishes its edit, and a worker" {
+			impatient = sc
+		}
+	}
+	impatient.procs[1].mutate = leaveBind
+	unexclusive := edits(false)[0]
+	unexclusive.procs[0].mutate = linkThenUnlink
+
 	for _, m := range []struct {
 		name string
 		sc   scenario
@@ -47,6 +57,8 @@ func TestMutantsAreCaught(t *testing.T) {
 		{"a settlement that does not mind who has the claim", mutate(ownerScenario("done", 1, false), careless), bounds{}, "was told that"},
 		{"bindings freed without the lock", mutate(find("two putters of one id, a stale reservation", false), unlocked), bounds{}, "has 2 names"},
 		{"an id that is looked for and then taken", mutate(find("two putters of one id, nothing there", false), lookThenTake), bounds{}, "has 2 names|told that the id is theirs"},
+		{"who gives an edit up and leaves its editor the means to go on", impatient, bounds{}, "has 2 names|is lost"},
+		{"an edit that does not take the job out by one rename", unexclusive, bounds{}, "has 2 names"},
 	} {
 		t.Run(m.name, func(t *testing.T) {
 			c, problem := explore(t, m.sc, m.b)
@@ -134,6 +146,18 @@ func careless(o ops) ops {
 			return nil
 		}
 		return err
+	}
+	return o
+}
+
+// leaveBind does not take away what an editor binds the id with.
+func leaveBind(o ops) ops {
+	unlink := o.unlink
+	o.unlink = func(p string) error {
+		if strings.HasSuffix(p, "/"+bindFile) {
+			return nil
+		}
+		return unlink(p)
 	}
 	return o
 }

@@ -16,7 +16,7 @@ const (
 	MaxPriority = 999
 	MaxAttempt  = 999999
 	// MaxIDLength is the length in bytes that an id may have once it is escaped.
-	// With every other field at its longest a name is then 244 bytes, and 255 is
+	// With every other field at its longest a name is then 251 bytes, and 255 is
 	// what the file systems allow.
 	MaxIDLength = 128
 )
@@ -41,6 +41,7 @@ type Name struct {
 	Lost     int           // attempts whose worker died, since the last Revive
 	Given    int           // attempts that their worker gave back unfinished, ever
 	Snoozed  int           // attempts that asked to be repeated at no cost, since the last Revive
+	Changed  int           // changes that were made to it while it waited, ever: with Attempt it makes each name new
 	Held     bool          // it must not be claimed before somebody releases it
 	Queued   bool          // it waits for a turn of its array and must not be claimed before it has one
 	Turn     bool          // it has one of the turns of its array, in pending/ and processing/ only; not with Queued
@@ -189,7 +190,7 @@ func (n *Name) parseCounts(s string) (err error) {
 			continue
 		}
 		if *counts[i].count, err = number(count, 1, MaxAttempt); err != nil {
-			return fmt.Errorf("%s attempts: %w", counts[i].what, err)
+			return fmt.Errorf("%s: %w", counts[i].what, err)
 		}
 		rest = before
 	}
@@ -200,7 +201,7 @@ func (n *Name) parseCounts(s string) (err error) {
 }
 
 // counts are the numbers that a name leaves out when they are 0, in their order.
-func (n *Name) counts() [3]struct {
+func (n *Name) counts() [4]struct {
 	letter byte
 	what   string
 	count  *int
@@ -209,7 +210,7 @@ func (n *Name) counts() [3]struct {
 		letter byte
 		what   string
 		count  *int
-	}{{'x', "lost", &n.Lost}, {'y', "given back", &n.Given}, {'z', "snoozed", &n.Snoozed}}
+	}{{'x', "lost attempts", &n.Lost}, {'y', "given back attempts", &n.Given}, {'z', "snoozed attempts", &n.Snoozed}, {'c', "changes", &n.Changed}}
 }
 
 func (n *Name) parseOutcome(s string) error {

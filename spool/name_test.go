@@ -186,20 +186,23 @@ func TestIDsThatCannotBe(t *testing.T) {
 func TestLongestNamesFit(t *testing.T) {
 	t.Parallel()
 	n := Name{
-		Due: aDue, Priority: MinPriority, Attempt: MaxAttempt, Allowed: MaxAttempt, Lost: MaxAttempt, Given: MaxAttempt, Snoozed: MaxAttempt, Held: true, Outcome: strings.Repeat("o", 16),
+		Due: aDue, Priority: MinPriority, Attempt: MaxAttempt, Allowed: MaxAttempt, Lost: MaxAttempt, Given: MaxAttempt, Snoozed: MaxAttempt, Changed: MaxAttempt, Held: true, Outcome: strings.Repeat("o", 16),
 		Wait: Millis(1 << 62), Run: Millis(1 << 62), ID: strings.Repeat("a", MaxIDLength),
 	}
 	s := n.String()
 	if got, err := ParseName(s); err != nil || got != n {
 		t.Fatalf("ParseName(%s) = %+v, %v", s, got, err)
 	}
-	if len(s) > 244 {
-		t.Errorf("%d bytes; name.go says 244", len(s))
+	if len(s) > 251 {
+		t.Errorf("%d bytes; name.go says 251", len(s))
 	}
 	put := Name{Due: aDue, Priority: MinPriority, Allowed: MaxAttempt, ID: n.ID}
 	writer := Host{Name: strings.Repeat("h", 32)}.newWID() + "-" + strings.Repeat("z", 13)
 	if tmp := writer + "!" + put.String(); len(tmp) > 255 {
 		t.Errorf("a file in tmp/ has a name of %d bytes", len(tmp))
+	}
+	if old := oldPrefix + s; len(old) > 255 {
+		t.Errorf("a file amid an edit has a name of %d bytes", len(old))
 	}
 	if r := strings.TrimPrefix(rejectedPath(strings.Repeat("a", 250)+".json", aDue), rejectedDir+"/") + whySuffix; len(r) > 255 {
 		t.Errorf("a file in rejected/ has a name of %d bytes", len(r))

@@ -23,7 +23,7 @@ func TestInitMakesTheTree(t *testing.T) {
 	s, err := Init(dir, "")
 	mustDo(t, err)
 	want := []string{
-		".lock", "ctl/", "ctl/booted/", "ctl/cancel/", "ctl/drain/", "ctl/interrupt/", "ctl/signal/", "dead/", "done/", "ids/", "logs/", "pending/", "pending/later/",
+		".lock", "ctl/", "ctl/booted/", "ctl/cancel/", "ctl/drain/", "ctl/interrupt/", "ctl/signal/", "dead/", "done/", "editing/", "ids/", "logs/", "pending/", "pending/later/",
 		"processing/", "queuectl.json", "rejected/", "tmp/", "workers/",
 	}
 	if got := tree(t, s); !slices.Equal(got, want) {

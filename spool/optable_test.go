@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"strings"
 	"time"
 )
@@ -233,6 +234,16 @@ func keeping() []operation {
 				return err
 			}
 		}},
+		{"Hold", true, altering(false, 0, func(s *Spool, e Entry) (Entry, error) { return s.Hold(e) })},
+		{"Release what is due later", true, altering(true, 5*time.Hour, func(s *Spool, e Entry) (Entry, error) { return s.Release(e) })},
+		{"Reschedule for later", true, altering(false, 0, func(s *Spool, e Entry) (Entry, error) {
+			return s.Reschedule(e, 5, s.Now().Add(5*time.Hour))
+		})},
+		{"Run now what is due later", true, altering(true, 5*time.Hour, func(s *Spool, e Entry) (Entry, error) { return s.RunNow(e) })},
+		{"Edit", true, editingOp(true, 0, 0)},
+		{"Edit without an id of its own", true, editingOp(false, 0, 0)},
+		{"Edit from later to now", true, editingOp(true, 5*time.Hour, 0)},
+		{"Edit from now to later", true, editingOp(true, 0, 5*time.Hour)},
 		{"Pause", true, func(w *scene) {
 			mustDo(w.t, w.s.Pause(Pause{Reason: "old"}))
 			w.op = func() error { return w.x.Pause(Pause{Reason: "new"}) }
@@ -341,5 +352,60 @@ func keeping() []operation {
 			w.twice = true
 			w.op = func() error { return w.x.Readmit(rejects[0].Base) }
 		}},
+	}
+}
+
+// altering changes a job that waits, and is due in a while.
+func altering(held bool, in time.Duration, change func(*Spool, Entry) (Entry, error)) func(*scene) {
+	return func(w *scene) {
+		it := w.item("job-1", true)
+		it.Name.Due = it.Name.Due.Add(in)
+		it.Name.Held = held
+		mustDo(w.t, w.s.Put(it))
+		w.fates[string(it.Data)] = fate{pendingDir, pendingDir}
+		e := only(w.t, w.s)
+		w.op = func() error { _, err := change(w.x, e); return err }
+		w.again = func() error {
+			now := only(w.t, w.s)
+			if now.Changed > e.Changed {
+				return w.x.Sync(path.Dir(now.Path)) // it was done
+			}
+			_, err := change(w.x, now)
+			return err
+		}
+	}
+}
+
+// editingOp replaces a job's document.
+func editingOp(chosen bool, from, to time.Duration) func(*scene) {
+	return func(w *scene) {
+		id := "job-1"
+		if !chosen {
+			id = ""
+		}
+		it := w.item(id, chosen)
+		it.Name.Due = it.Name.Due.Add(from)
+		mustDo(w.t, w.s.Put(it))
+		e := only(w.t, w.s)
+		n := it.Name
+		n.Due = Truncate(w.now).Add(to)
+		w.edited = n.ID
+		after := content("the edited " + n.ID)
+		w.fates[string(it.Data)] = fate{pendingDir, ""}
+		w.fates[after] = fate{"", pendingDir}
+		edit := func(e Entry) error { _, err := w.x.Edit(e, n, []byte(after)); return err }
+		w.op = func() error { return edit(e) }
+		w.again = func() error {
+			// What the first try has left half-done, others finish.
+			if _, err := w.s.RecoverEdits(-time.Hour); err != nil {
+				return err
+			}
+			now := only(w.t, w.s)
+			data, err := w.s.Read(now)
+			if err != nil || string(data) == after {
+				return err
+			}
+			return edit(now)
+		}
 	}
 }

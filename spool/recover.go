@@ -123,11 +123,23 @@ func later(a, b Entry) bool {
 	if a.Attempt != b.Attempt {
 		return a.Attempt > b.Attempt
 	}
-	if a.State != b.State {
-		return stateRank[a.State] > stateRank[b.State]
+	if ra, rb := a.rank(), b.rank(); ra != rb {
+		return ra > rb
+	}
+	if a.Changed != b.Changed {
+		return a.Changed > b.Changed
 	}
 	// A dead letter that was given a fresh budget, an interrupted job.
 	return a.Allowed > b.Allowed
+}
+
+// rank is how far on in a job's life its directory is. An edit's comes before all states,
+// as tmp/ does: a job that is in pending/ too has not been taken out, or has been put back.
+func (e Entry) rank() int {
+	if e.Editing() {
+		return 0
+	}
+	return stateRank[e.State]
 }
 
 // stateRank gives tmp/, which is no state, 0.

@@ -15,7 +15,7 @@ func (s *Spool) Revive(e Entry, allowance int) (Entry, error) {
 	n := e.Name
 	n.Due = Truncate(s.Now())
 	n.Allowed = min(n.Attempt+allowance, MaxAttempt)
-	n.Lost, n.Snoozed, n.Outcome, n.Wait, n.Run = 0, 0, "", 0, 0
+	n.Lost, n.Snoozed, n.Held, n.Outcome, n.Wait, n.Run = 0, 0, false, "", 0, 0
 	n.Turn = false // it would be one too many: the array has given it to another
 	to := Entry{Name: n, State: Pending, Path: pendingDir + "/" + s.file(n)}
 	err := s.move(e.Path, to.Path)
@@ -45,6 +45,9 @@ func (s *Spool) Remove(e Entry) error {
 func (s *Spool) remove(e Entry) error {
 	if e.State == Processing {
 		return errors.New("a worker has it")
+	}
+	if e.Editing() {
+		return fmt.Errorf("it is being edited: %w", ErrLost)
 	}
 	in, err := s.ops.look(s.abs(path.Dir(e.Path)), path.Base(e.Path))
 	var held info

@@ -77,9 +77,12 @@ func (s *Spool) walkPending(visit func(Found) error) error {
 	if err := s.walkDir(Pending, pendingDir, "", visit); err != nil {
 		return err
 	}
-	return s.walkEach(laterDir, func(hour string) error {
+	if err := s.walkEach(laterDir, func(hour string) error {
 		return s.walkDir(Pending, laterDir+"/"+hour, "", visit)
-	})
+	}); err != nil {
+		return err
+	}
+	return s.walkEdits(visit)
 }
 
 func (s *Spool) walkDone(visit func(Found) error) error {

@@ -67,6 +67,10 @@ type sample struct {
 	acked   bool
 	removed bool
 	done    bool // done, synced, and told
+
+	successors []string // documents that edits meant to put in its place
+	replaced   bool     // one of them was told that it has
+	refused    bool     // its edit was told that it has not replaced another
 }
 
 type violation string
@@ -195,14 +199,20 @@ func (w *machine) check(quiet bool) {
 			}
 			ids[h.name.ID] = h.node
 		}
+		if j := w.jobs[data]; j != nil && j.replaced && !w.cutting {
+			w.fail("I4: an edit that was acknowledged is undone: %s", found[0].path)
+		} else if j != nil && j.refused {
+			w.fail("an edit was told that it has failed, but it has not: %s", found[0].path)
+		}
 		if j := w.jobs[data]; j == nil {
 			w.fail("I6: nobody ever wrote %q of %s", data, found[0].path)
 		} else if j.done && !j.removed && !w.cutting && !strings.HasPrefix(found[0].path, "done/") {
 			w.fail("I5: a job that was durably done is %s", found[0].path)
 		}
 	}
+	amid := w.amidEdits()
 	for data, j := range w.jobs {
-		if j.acked && !j.removed && len(all[data]) == 0 {
+		if j.acked && !j.removed && !w.alive(data, all, amid) {
 			w.fail("I1, I4: the acknowledged job %s of %q has no name", j.id, data)
 		}
 	}
@@ -228,6 +238,19 @@ func (w *machine) check(quiet bool) {
 	}
 }
 
+// alive reports whether a job is there, or what an edit has put in its place.
+func (w *machine) alive(data string, all map[string][]here, amid map[string]bool) bool {
+	j := w.jobs[data]
+	return len(all[data]) > 0 || amid[data] || j.removed || slices.ContainsFunc(j.successors, func(next string) bool { return w.alive(next, all, amid) })
+}
+
+// amidEdits are the documents that lie in the directories of edits.
+func (w *machine) amidEdits() map[string]bool {
+	amid := map[string]bool{}
+	w.fs.each(w.fs.root.entries["spool"].entries[editingDir], func(n *simNode) { amid[string(n.data)] = true })
+	return amid
+}
+
 // step is one action of one process, perhaps with a fault in one of its calls, or
 // with a whole action of another process in the middle of it.
 func (w *machine) step() {
@@ -245,7 +268,7 @@ func (w *machine) act(i int) {
 	verbs := map[string]func(*player){
 		"put": w.put, "put more": w.put, "drop": w.drop, "adopt": w.adopt, "claim": w.claim, "claim more": w.claim, "settle": w.settle,
 		"settle another": w.settle, "reap": w.reap, "revive": w.revive, "remove": w.remove, "promote": w.promote,
-		"beat": w.beat, "time": w.pass, "sweep": w.sweep,
+		"change": w.change, "edit": w.edit, "beat": w.beat, "time": w.pass, "sweep": w.sweep,
 	}
 	verb := slices.Sorted(maps.Keys(verbs))[w.pick(len(verbs), "action")]
 	if w.depth == 0 && w.pick(25, "cut") == 0 {

@@ -221,9 +221,49 @@ func (w *machine) remove(p *player) {
 	was := j.removed
 	j.removed = true // from now on it may be gone
 	err := p.s.Remove(e)
-	if err != nil && len(w.states()[data]) > 0 {
+	if err != nil && (len(w.states()[data]) > 0 || e.Editing()) {
 		j.removed = was
 	}
+}
+
+// change makes one of the changes that are one rename of a job that waits.
+func (w *machine) change(p *player) {
+	e, _, ok := w.one(p, Pending)
+	if !ok {
+		return
+	}
+	switch w.pick(4, "change") {
+	case 0:
+		_, _ = p.s.Hold(e)
+	case 1:
+		_, _ = p.s.Release(e)
+	case 2:
+		due := p.s.Now().Add(rapid.SampledFrom([]time.Duration{0, 3 * time.Hour}).Draw(w.t, "due"))
+		_, _ = p.s.Reschedule(e, rapid.IntRange(-1, 1).Draw(w.t, "priority"), due)
+	default:
+		_, _ = p.s.RunNow(e)
+	}
+}
+
+// edit gives a job that waits another document.
+func (w *machine) edit(p *player) {
+	e, data, ok := w.one(p, Pending)
+	if !ok {
+		return
+	}
+	next := w.newJob(e.Name.ID)
+	document := fmt.Sprintf(`{"command":"true","n":%d}`, w.serial)
+	old := w.jobs[data]
+	old.successors = append(old.successors, document)
+	_, err := p.s.Edit(e, e.Name, []byte(document))
+	switch {
+	case err == nil:
+		next.acked, old.replaced = true, true
+		w.steps["edited"]++
+	case !errors.Is(err, ErrUncertain):
+		next.refused = true
+	}
+	w.check(false)
 }
 
 func (w *machine) promote(p *player) {

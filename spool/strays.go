@@ -19,8 +19,9 @@ func (c *checker) strays() error {
 			_, _, ok := parseWID(base)
 			return m.IsDir() && ok
 		},
-		doneDir: func(base string, m fs.FileMode) bool { return m.IsDir() && isDay(base) },
-		idsDir:  func(base string, m fs.FileMode) bool { return m.IsDir() && isBucket(base) },
+		editingDir: func(base string, m fs.FileMode) bool { return m.IsDir() && isWriter(base) },
+		doneDir:    func(base string, m fs.FileMode) bool { return m.IsDir() && isDay(base) },
+		idsDir:     func(base string, m fs.FileMode) bool { return m.IsDir() && isBucket(base) },
 		logsDir: func(base string, m fs.FileMode) bool {
 			return m.IsDir() && isBucket(base) || m.IsRegular() && strings.HasPrefix(base, "worker-")
 		},
@@ -74,6 +75,13 @@ func (c *checker) strays() error {
 		}
 	}
 	return nil
+}
+
+// isWriter reports whether s is WRITER-N.
+func isWriter(s string) bool {
+	writer, n, ok := cutLast(s, "-")
+	_, _, isWID := parseWID(writer)
+	return ok && isWID && n != ""
 }
 
 func isDay(s string) bool {

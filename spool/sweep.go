@@ -17,9 +17,12 @@ const (
 )
 
 // Sweep clears what dead processes left half-done: files in tmp/ are rolled forward
-// if their id is bound already, else removed. age is how old they must be; 0 stands
-// for the default. It returns the jobs that it rolled forward.
+// if their id is bound already, else removed; edits are finished. age is how old they must
+// be; 0 stands for the defaults. It returns the jobs that it put into pending/.
 func (s *Spool) Sweep(age time.Duration) (forward []Entry, err error) {
+	if forward, err = s.RecoverEdits(age); err != nil {
+		return forward, fmt.Errorf("sweep: %w", err)
+	}
 	if age == 0 {
 		age = tmpGrace
 	}
@@ -31,7 +34,7 @@ func (s *Spool) Sweep(age time.Duration) (forward []Entry, err error) {
 			}
 			return nil
 		}); err != nil {
-			return nil, fmt.Errorf("sweep %s: %w", dir, err)
+			return forward, fmt.Errorf("sweep %s: %w", dir, err)
 		}
 	}
 	for _, rel := range names {

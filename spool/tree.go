@@ -28,6 +28,7 @@ const (
 	tmpDir      = "tmp"
 	pendingDir  = string(Pending)
 	laterDir    = pendingDir + "/later"
+	editingDir  = "editing"
 	workDir     = string(Processing)
 	doneDir     = string(Done)
 	deadDir     = string(Dead)
@@ -41,7 +42,7 @@ const (
 
 // skeleton is made by Init, parents first.
 var skeleton = []string{
-	tmpDir, pendingDir, laterDir, workDir, doneDir, deadDir, rejectedDir, idsDir, logsDir, workersDir,
+	tmpDir, pendingDir, laterDir, editingDir, workDir, doneDir, deadDir, rejectedDir, idsDir, logsDir, workersDir,
 	ctlDir, bootedDir, ctlDir + "/" + string(Drain), ctlDir + "/" + string(Interrupt), cancelDir, signalDir,
 }
 

@@ -1,0 +1,127 @@
+package fsq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/queuectl/queuectl/spool"
+)
+
+// Change is what Reschedule changes of a job that waits.
+type Change struct {
+	Priority *int       // MinPriority to MaxPriority; nil: as it is
+	RunAt    *time.Time // not before; nil: as it is
+}
+
+// Hold keeps a job that waits from being run until Release. It is durable when it
+// returns; a job that is held already stays so. The error wraps ErrNotFound, or ErrState
+// if the job does not wait: it runs, or has ended.
+func (q *Queue) Hold(ctx context.Context, id string) error {
+	return q.changeWaiting(ctx, id, q.s.Hold)
+}
+
+// Release ends a Hold: the job runs when it is due. A job that is not held stays as it
+// is. The errors are those of Hold.
+func (q *Queue) Release(ctx context.Context, id string) error {
+	return q.changeWaiting(ctx, id, q.s.Release)
+}
+
+// RunNow makes a job that waits due, also one that is held. It goes behind those that
+// are due already and have its priority. The errors are those of Hold.
+func (q *Queue) RunNow(ctx context.Context, id string) error {
+	return q.changeWaiting(ctx, id, func(e spool.Entry) (spool.Entry, error) {
+		if !e.Held && !e.Due.After(q.s.Now()) {
+			return e, nil
+		}
+		return q.s.RunNow(e)
+	})
+}
+
+// Reschedule gives a job that waits another priority or another time. Its document keeps
+// what it says: the name counts. The error is a *FieldError if a value is out of range,
+// else one of those of Hold.
+func (q *Queue) Reschedule(ctx context.Context, id string, c Change) error {
+	var probe Job
+	if c.Priority != nil {
+		probe.Priority = *c.Priority
+	}
+	if c.RunAt != nil {
+		probe.RunAt = *c.RunAt
+	}
+	if err := errors.Join(probe.checkNumbers(), probe.checkTimes()); err != nil {
+		return err
+	}
+	return q.changeWaiting(ctx, id, func(e spool.Entry) (spool.Entry, error) {
+		priority, due := e.Priority, e.Due
+		if c.Priority != nil {
+			priority = *c.Priority
+		}
+		if c.RunAt != nil {
+			due = *c.RunAt
+		}
+		return q.s.Reschedule(e, priority, due)
+	})
+}
+
+// changeWaiting makes a change of a job that waits, as often as the job moves from under it.
+func (q *Queue) changeWaiting(ctx context.Context, id string, do func(spool.Entry) (spool.Entry, error)) error {
+	for range maxChases {
+		e, err := q.waiting(ctx, id)
+		if err != nil {
+			return err
+		}
+		if _, err = do(e); !errors.Is(err, ErrLost) {
+			return err
+		}
+	}
+	return fmt.Errorf("job %q moves faster than it can be changed: %w", id, ErrState)
+}
+
+// waiting finds a job that waits and is to be changed. An edit of it that was cut short
+// is finished first.
+func (q *Queue) waiting(ctx context.Context, id string) (spool.Entry, error) {
+	for range maxChases {
+		e, err := q.find(id)
+		if errors.Is(err, ErrNotFound) {
+			if drop, ok := q.findDrop(id); ok {
+				return e, fmt.Errorf("job %q is a dropped file that no worker has adopted yet, %s: %w", id, drop.File, ErrState)
+			}
+		}
+		switch {
+		case err != nil:
+			return e, err
+		case e.State == spool.Processing:
+			return e, fmt.Errorf("job %q runs: %w", id, ErrState)
+		case e.State != spool.Pending:
+			return e, fmt.Errorf("job %q has ended already, it is %s: %w", id, stateOf(e, q.s.Now()), ErrState)
+		case !e.Editing():
+			return e, ctx.Err()
+		}
+		if err := q.finishEdit(ctx, e); err != nil {
+			return e, err
+		}
+	}
+	return spool.Entry{}, fmt.Errorf("job %q is being edited: %w", id, ErrState)
+}
+
+// finishEdit has a job that is amid an edit come out of it. An edit that is under way is
+// over in a moment; one whose process is gone, others finish.
+func (q *Queue) finishEdit(ctx context.Context, e spool.Entry) error {
+	if !e.Editing() {
+		return nil
+	}
+	if _, err := q.s.RecoverEdits(0); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(editPause):
+		return nil
+	}
+}
+
+// editPause is how long to wait for an edit to be over, which is a few fsyncs.
+const editPause = 50 * time.Millisecond
