@@ -276,7 +276,7 @@ func (s *Spool) publishDrop(own string, n Name) error {
 // that fails, and there is no second job.
 func (s *Spool) copyDrop(own string, data []byte) (string, error) {
 	tmp := tmpDir + "/" + s.nextFile() + "!" + dropName(own)
-	if err := s.writeNew(tmp, data, s.format.Group != ""); err != nil {
+	if err := s.writeOwn(tmp, data, s.format.Group != ""); err != nil {
 		return "", err
 	}
 	old := own
