@@ -104,7 +104,7 @@ func (l *Lease) offer(ctx context.Context, r *Run) error {
 // settled passes the news of a settlement to who waits for it.
 func (l *Lease) settled(e Event) {
 	switch e.Kind {
-	case EventDone, EventRetry, EventDead, EventCancelled, EventRequeued, EventLost:
+	case EventDone, EventRetry, EventSnoozed, EventDead, EventCancelled, EventRequeued, EventLost:
 	default:
 		return
 	}

@@ -310,7 +310,7 @@ func (s *Spool) publishDrop(own string, in info, n Name, bind func(id, from stri
 // that fails, and there is no second job.
 func (s *Spool) copyDrop(own string, data []byte) (_ string, copied info, err error) {
 	tmp := tmpDir + "/" + s.nextFile() + "!" + dropName(own)
-	if err := s.writeNew(tmp, data, s.format.Group != ""); err != nil {
+	if err := s.writeOwn(tmp, data, s.format.Group != ""); err != nil {
 		return "", info{}, err
 	}
 	old := own

@@ -126,7 +126,7 @@ func (x *editing) prepare(old info, data []byte) error {
 		return err
 	}
 	bind, fresh := x.dir+"/"+bindFile, x.dir+"/"+newPrefix+s.file(x.to.Name)
-	f, err := s.ops.create(s.abs(bind), s.FilePerm())
+	f, err := s.ops.create(s.abs(bind), s.jobPerm(s.format.Group != ""))
 	if err != nil {
 		return err
 	}
