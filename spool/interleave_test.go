@@ -169,7 +169,7 @@ func TestSleepSets(t *testing.T) {
 
 // editLimits is how far as the schedules of an edit are explored: with all of
 // them it is a matter of hours.
-var editLimits = flag.Int("spool.edits", 600, "explore so many schedules of each encounter of an edit; 0: all")
+var editLimits = flag.Int("spool.edits", 240, "explore so many schedules of each encounter of an edit; 0: all")
 
 func prove(t *testing.T, sc scenario, b bounds) (c count) {
 	name := sc.name
