@@ -32,6 +32,7 @@ func (in *incarnation) sweep(ctx context.Context) {
 }
 
 func (in *incarnation) reapDead(ctx context.Context, census *spool.Census, poll time.Duration) {
+	in.finishEdits()
 	verdicts, err := census.Look(poll, in.q.cfg.Lease)
 	if err != nil {
 		in.w.problem(err)
@@ -61,6 +62,17 @@ func (in *incarnation) reapDead(ctx context.Context, census *spool.Census, poll 
 			in.w.emit(Event{Kind: EventDead, JobID: e.Name.ID, Attempt: e.Attempt, MaxAttempts: e.Allowed, Outcome: e.Outcome, Error: "its worker died, once too often"})
 		}
 		in.w.emit(Event{Kind: EventReaped, DeadWorker: v.Worker, Error: v.Reason, Count: back})
+	}
+}
+
+// finishEdits puts the jobs back into the queue whose editors died.
+func (in *incarnation) finishEdits() {
+	back, err := in.q.s.RecoverEdits(0)
+	if err != nil {
+		in.w.problem(err)
+	}
+	for _, e := range back {
+		in.adopter.found.put(e.Name)
 	}
 }
 

@@ -20,7 +20,7 @@ func isEditing(rel string) bool { return strings.HasPrefix(rel, editingDir+"/") 
 type editFiles struct {
 	bind     bool
 	old, new string // names of files, "" if they are not there
-	job      Name   // of either
+	job      Name   // what they call the job: old if it is there, else new
 }
 
 func (f editFiles) empty() bool { return !f.bind && f.old == "" && f.new == "" }
@@ -38,8 +38,10 @@ func (s *Spool) editFiles(dir string) (f editFiles, err error) {
 		case !ok:
 		case prefix == oldPrefix:
 			f.old, f.job = base, n
-		default:
+		case f.old == "":
 			f.new, f.job = base, n
+		default:
+			f.new = base
 		}
 		return nil
 	})

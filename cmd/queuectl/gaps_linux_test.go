@@ -116,7 +116,7 @@ func (r *rig) killedWorker(k int, args ...string) traced {
 	return got
 }
 
-// repair has check mend the spool until nothing half-done is left. A file in tmp/ must
+// repair has check mend the spool until nothing half-done is left. A file in tmp/ or editing/ must
 // have been there for a second before check takes it for abandoned.
 func (r *rig) repair() {
 	r.t.Helper()
@@ -124,8 +124,8 @@ func (r *rig) repair() {
 		if res := r.run("check", "--repair"); res.code != 0 {
 			r.t.Fatalf("check --repair: exit status %d\n%s%s", res.code, res.stdout, res.stderr)
 		}
-		for _, name := range r.files("tmp", "workers") {
-			if strings.HasPrefix(name, "tmp/") || strings.HasPrefix(name, "workers/.") {
+		for _, name := range r.files("tmp", "editing", "workers") {
+			if strings.HasPrefix(name, "tmp/") || strings.HasPrefix(name, "editing/") || strings.HasPrefix(name, "workers/.") {
 				return false
 			}
 		}
