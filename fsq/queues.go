@@ -36,7 +36,7 @@ func QueueNames(dir string) ([]string, error) {
 // ErrInvalidQueue if no queue can have that name.
 func OpenQueue(dir, name string, cfg Config) (*Queue, error) {
 	s, err := spool.OpenQueue(dir, name)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && name != DefaultQueue && !s.Whole() {
 		s, err = spool.InitQueue(dir, name, "")
 	}
 	if err != nil {
@@ -65,6 +65,12 @@ func InitQueue(dir, name, group string) (*Queue, error) {
 	}
 	return &Queue{s: s, cfg: DefaultConfig()}, nil
 }
+
+// RemoveQueue removes a queue of the spool in dir that has no workers and no jobs that
+// wait or run; with force its finished, dead and rejected ones go too. The error wraps
+// ErrQueueInUse if it has any, and nothing is lost then; fs.ErrNotExist if there is no such
+// queue. A job that is enqueued at the same time keeps the queue, or makes it anew.
+func RemoveQueue(dir, name string, force bool) error { return spool.RemoveQueue(dir, name, force) }
 
 // Name is the queue's name: DefaultQueue if it is the spool itself.
 func (q *Queue) Name() string { return q.s.Queue() }

@@ -168,6 +168,12 @@ func initQueue(dir, name, group string, o ops) (*Spool, error) {
 	return initialise(QueueDir(root.dir, name), group, o)
 }
 
+// Whole is false for a queue whose removal was cut short: InitQueue completes it.
+func (s *Spool) Whole() bool {
+	_, err := s.ops.look(s.abs(pendingDir), path.Base(laterDir)) // the first to go
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
 // complete makes what a removal that was cut short has taken away. Whoever makes a
 // directory while another removes it does no harm: only empty ones are removed.
 func (s *Spool) complete() error {
