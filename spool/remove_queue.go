@@ -179,7 +179,7 @@ func (r *removal) remove() error {
 	}
 	r.begun = true
 	// From here on nothing is put, claimed, revived or registered.
-	for _, dir := range []string{pendingDir, workDir, workersDir, tmpDir} {
+	for _, dir := range []string{pendingDir, editingDir, workDir, workersDir, tmpDir} {
 		if err := r.rmdirs(dir); err != nil {
 			return err
 		}
