@@ -217,10 +217,14 @@ func (a *app) configOf(name string) (fsq.Config, error) {
 	return s.cfg, nil
 }
 
-// loadSettings reads the settings as they hold for a queue.
+// loadSettings reads the settings as they hold for a queue, as far as the command wants
+// to know what the files say.
 func (a *app) loadSettings(name string, args []string) (*settings, error) {
-	s := newSettings()
-	err := s.parse(args, a.configFiles(name)...)
+	if a.cmd.ignoreConfig {
+		s := newSettings()
+		return s, s.parse(args)
+	}
+	s, err := a.readSettings(name, args)
 	if broken := (*configError)(nil); a.cmd.withoutConfig && errors.As(err, &broken) {
 		s = newSettings()
 		err = s.parse(args)
@@ -233,17 +237,19 @@ func (a *app) loadSettings(name string, args []string) (*settings, error) {
 	return s, err
 }
 
+func (a *app) readSettings(name string, args []string) (*settings, error) {
+	s := newSettings()
+	return s, s.parse(args, a.configFiles(name)...)
+}
+
 // configFiles are the files that may have settings for a queue, the first one first. A
 // member of the queue's group alone cannot read the spool's; then these are not for him.
 func (a *app) configFiles(name string) []configFile {
-	if a.cmd.ignoreConfig {
-		return nil
-	}
-	spool := configFile{fsq.ConfigPath(a.spool), "spool"}
+	spool := configFile{path: fsq.ConfigPath(a.spool), origin: "spool"}
 	if name == fsq.DefaultQueue || name == everyQueue {
 		return []configFile{spool}
 	}
-	own := configFile{fsq.ConfigPath(fsq.QueueDir(a.spool, name)), "queue"}
+	own := configFile{fsq.ConfigPath(fsq.QueueDir(a.spool, name)), "queue", " --queue " + name}
 	if unix.Access(spool.path, unix.R_OK) == unix.EACCES {
 		return []configFile{own}
 	}

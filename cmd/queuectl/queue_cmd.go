@@ -168,25 +168,31 @@ itself holds as the spool has it.`,
 			{"How often its jobs are retried", "queuectl queue config mail max-retries"},
 			{"No retries in this queue", "queuectl queue config mail max-retries 0"},
 		},
-		exits:         []exitStatus{{exitNotFound, "no such queue"}},
-		withoutConfig: true,
-		queues:        sharedOut,
-		run: func(ctx context.Context, args []string) error {
-			if err := a.selectQueue(args[0]); err != nil {
-				return err
-			}
-			if _, err := a.existing(); err != nil {
-				return err
-			}
-			switch len(args) {
-			case 1:
-				return a.configList()
-			case 2:
-				return a.configGet(args[1])
-			}
-			return a.configSet(ctx, args[1], args[2])
-		},
+		exits:        []exitStatus{{exitNotFound, "no such queue"}},
+		ignoreConfig: true, // what is broken can be set anew
+		queues:       sharedOut,
+		run:          a.queueConfig,
 	}
+}
+
+func (a *app) queueConfig(ctx context.Context, args []string) error {
+	if err := a.selectQueue(args[0]); err != nil {
+		return err
+	}
+	if _, err := a.existing(); err != nil {
+		return err
+	}
+	if len(args) == 3 {
+		return a.configSet(ctx, args[1], args[2])
+	}
+	var err error
+	if a.settings, err = a.readSettings(args[0], a.settings.args); err != nil {
+		return err
+	}
+	if len(args) == 2 {
+		return a.configGet(args[1])
+	}
+	return a.configList()
 }
 
 // selectQueue selects a queue that an argument names, as --queue would have.
