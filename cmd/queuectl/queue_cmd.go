@@ -18,9 +18,8 @@ files into, its own settings, workers, pause and permissions. Every command take
 --queue NAME; the queue "default" is the spool itself. A queue is made when something
 is first put into it. A name has a-z, 0-9, dots, underscores and hyphens, 63 at most.`,
 		examples: []example{
-			{"A job for a queue, which is made for it", `queuectl enqueue --queue mail '{"command":"send-mail"}'`},
-			{"Its worker", "queuectl worker start --queue mail"},
 			{"All queues", "queuectl queue list"},
+			{"A queue for mails, its settings, and the end of it", "queuectl queue create mail\nqueuectl queue config mail max-retries 0\nqueuectl queue remove mail"},
 		},
 		sub: []*command{newQueueList(a), newQueueCreate(a), newQueueRemove(a), newQueueConfig(a)},
 	}
