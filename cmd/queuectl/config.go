@@ -117,14 +117,12 @@ func newConfigSet(a *app) *command {
 		},
 		ignoreConfig: true,
 		run: func(ctx context.Context, args []string) error {
-			key, value := args[0], ""
 			if len(args) == 2 {
-				value = args[1]
-			} else {
-				var ok bool
-				if key, value, ok = strings.Cut(key, "="); !ok {
-					return usagef("config set needs a value for %q", key)
-				}
+				return a.configSet(ctx, args[0], args[1])
+			}
+			key, value, ok := strings.Cut(args[0], "=")
+			if !ok {
+				return usagef("config set needs a value for %q", key)
 			}
 			return a.configSet(ctx, key, value)
 		},

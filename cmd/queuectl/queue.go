@@ -105,9 +105,6 @@ func (a *app) chooseQueues(use queueUse, explicit bool) error {
 // queueName is the selected queue of a command that works on one.
 func (a *app) queueName() string { return a.chosen[0].name }
 
-// queueDir is the directory of the selected queue.
-func (a *app) queueDir() string { return fsq.QueueDir(a.spool, a.queueName()) }
-
 // manyQueues reports whether more than one queue may be shown, so that what is shown has
 // to say of which it is.
 func (a *app) manyQueues() bool { return len(a.chosen) > 1 || a.chosen[0].name == everyQueue }
@@ -222,7 +219,8 @@ func (a *app) configOf(name string) (fsq.Config, error) {
 func (a *app) loadSettings(name string, args []string) (*settings, error) {
 	if a.cmd.ignoreConfig {
 		s := newSettings()
-		return s, s.parse(args)
+		err := s.parse(args)
+		return s, err
 	}
 	s, err := a.readSettings(name, args)
 	if broken := (*configError)(nil); a.cmd.withoutConfig && errors.As(err, &broken) {
@@ -239,7 +237,8 @@ func (a *app) loadSettings(name string, args []string) (*settings, error) {
 
 func (a *app) readSettings(name string, args []string) (*settings, error) {
 	s := newSettings()
-	return s, s.parse(args, a.configFiles(name)...)
+	err := s.parse(args, a.configFiles(name)...)
+	return s, err
 }
 
 // configFiles are the files that may have settings for a queue, the first one first. A
@@ -250,7 +249,7 @@ func (a *app) configFiles(name string) []configFile {
 		return []configFile{spool}
 	}
 	own := configFile{fsq.ConfigPath(fsq.QueueDir(a.spool, name)), "queue", " --queue " + name}
-	if unix.Access(spool.path, unix.R_OK) == unix.EACCES {
+	if errors.Is(unix.Access(spool.path, unix.R_OK), fs.ErrPermission) {
 		return []configFile{own}
 	}
 	return []configFile{own, spool}

@@ -117,6 +117,7 @@ func TestServiceManagerThatIsAway(t *testing.T) {
 	t.Parallel()
 	for _, socket := range []string{"relative", filepath.Join(t.TempDir(), "none")} {
 		t.Run(fmt.Sprint(len(socket)), func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t)
 			r.env = append(r.env, "NOTIFY_SOCKET="+socket)
 			res := r.run("worker", "start", "--drain")
