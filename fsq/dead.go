@@ -12,6 +12,7 @@ import (
 
 // Rejected is a file that never became a job.
 type Rejected struct {
+	Queue   string    `json:"queue"`
 	Name    string    `json:"name"`    // in rejected/
 	Dropped string    `json:"dropped"` // the name that it was dropped under
 	At      time.Time `json:"rejected_at"`
@@ -33,7 +34,7 @@ func (q *Queue) DeadLetters(ctx context.Context, limit int) ([]JobInfo, []Reject
 	}
 	rejected := make([]Rejected, 0, len(found))
 	for _, r := range found {
-		rejected = append(rejected, Rejected{Name: r.Base, Dropped: r.Name(), At: r.At, Reason: r.Reason, Size: r.Size, File: spool.RejectedPath(r.Base)})
+		rejected = append(rejected, Rejected{Queue: q.Name(), Name: r.Base, Dropped: r.Name(), At: r.At, Reason: r.Reason, Size: r.Size, File: spool.RejectedPath(r.Base)})
 	}
 	return jobs, rejected, nil
 }

@@ -18,6 +18,9 @@ func (in *incarnation) lookForEnd() {
 		in.scan()
 		in.fill() // what it claims counts on, and the next look begins anew
 	}
+	if in.blind {
+		return // the next scan is due within a poll
+	}
 	// In this order: a file is found before the adopter is quiet.
 	if !in.adopter.isQuiet() || in.adopter.found.any() || in.ready.Due(in.q.s.Now()) && !in.pausedNow() {
 		return

@@ -31,6 +31,7 @@ type incarnation struct {
 	retryAt  time.Time     // no claims before: the file system refuses them
 	refused  time.Duration
 	paused   *spool.Pause  // no claims while it holds
+	blind    bool          // the last scan failed: what it did not see may be there
 	looked   bool          // a scan was made since nothing has run in the pool
 	lookedAt uint64        // the count of the pool then
 	swept    chan struct{} // closed when dead workers were looked for once
@@ -262,6 +263,9 @@ func (in *incarnation) nextWake() time.Duration {
 }
 
 func (in *incarnation) poll() time.Duration {
+	if in.blind {
+		return pollFast
+	}
 	return pollInterval(in.q.cfg.PollInterval, in.watch != nil, time.Since(in.active), in.scanTook)
 }
 
@@ -290,6 +294,7 @@ func (in *incarnation) scan() {
 	if err != nil {
 		in.w.problem(err)
 	}
+	in.blind = err != nil
 	in.adopter.offer(drops...)
 	in.scanTook = time.Since(in.scanned)
 	if in.ready.Len() > known || len(drops) > 0 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/queuectl/queuectl/spool"
@@ -76,7 +77,7 @@ func (q *Queue) Enqueue(ctx context.Context, j Job) (Job, error) {
 	if err := ctx.Err(); err != nil {
 		return j, err
 	}
-	return j, putError(j, q.s.Put(it))
+	return j, putError(j, q.put(it))
 }
 
 // EnqueueBatch is Enqueue for many jobs at the price of a few fsyncs. A job that
@@ -113,11 +114,57 @@ func (q *Queue) EnqueueWith(ctx context.Context, jobs []Job, opt EnqueueOptions)
 			items, index = append(items, it), append(index, i)
 		}
 	}
-	for i, err := range q.s.PutBatch(items) {
+	for i, err := range q.putBatch(items) {
 		r := &results[index[i]]
 		r.Err = putError(r.Job, err)
 	}
 	return results
+}
+
+// put is Put on a queue that may just be being removed.
+func (q *Queue) put(it spool.Item) error {
+	err := q.s.Put(it)
+	for range remakes {
+		if !q.removed(err) {
+			break
+		}
+		if err := q.remake(); err != nil {
+			return err
+		}
+		err = q.s.Put(it)
+	}
+	return err
+}
+
+func (q *Queue) putBatch(items []spool.Item) []error {
+	errs := q.s.PutBatch(items)
+	for range remakes {
+		if !slices.ContainsFunc(errs, q.removed) {
+			break
+		}
+		if err := q.remake(); err != nil {
+			return errs
+		}
+		for i, err := range errs {
+			if q.removed(err) {
+				errs[i] = q.s.Put(items[i])
+			}
+		}
+	}
+	return errs
+}
+
+// remakes bounds what somebody can do who removes the queue again and again.
+const remakes = 10
+
+// removed reports whether a job was not put because the queue is not there any more.
+func (q *Queue) removed(err error) bool {
+	return q.Name() != DefaultQueue && errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrUncertain)
+}
+
+func (q *Queue) remake() error {
+	_, err := spool.InitQueue(q.Root(), q.Name(), "")
+	return err
 }
 
 func putError(j Job, err error) error {

@@ -1,8 +1,11 @@
 package fsq
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"io/fs"
+	"slices"
 
 	"github.com/queuectl/queuectl/spool"
 )
@@ -36,7 +39,7 @@ func QueueNames(dir string) ([]string, error) {
 // ErrInvalidQueue if no queue can have that name.
 func OpenQueue(dir, name string, cfg Config) (*Queue, error) {
 	s, err := spool.OpenQueue(dir, name)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && name != DefaultQueue && !s.Whole() {
 		s, err = spool.InitQueue(dir, name, "")
 	}
 	if err != nil {
@@ -66,9 +69,71 @@ func InitQueue(dir, name, group string) (*Queue, error) {
 	return &Queue{s: s, cfg: DefaultConfig()}, nil
 }
 
+// RemoveQueue removes a queue of the spool in dir that has no workers and no jobs that
+// wait or run; with force its finished, dead and rejected ones go too. The error wraps
+// ErrQueueInUse if it has any, and nothing is lost then; fs.ErrNotExist if there is no such
+// queue. A job that is enqueued at the same time keeps the queue, or makes it anew.
+func RemoveQueue(dir, name string, force bool) error { return spool.RemoveQueue(dir, name, force) }
+
 // Name is the queue's name: DefaultQueue if it is the spool itself.
 func (q *Queue) Name() string { return q.s.Queue() }
 
 // Root is the absolute path of the spool that the queue belongs to: Dir for
 // DefaultQueue.
 func (q *Queue) Root() string { return q.s.Root() }
+
+// ListAll is List over several queues: the jobs of each state together, those of an
+// earlier queue first.
+func ListAll(ctx context.Context, qs []*Queue, opt ListOptions) (jobs []JobInfo, more bool, err error) {
+	jobs = []JobInfo{}
+	for _, q := range qs {
+		found, further, err := q.List(ctx, opt)
+		if err != nil {
+			return nil, false, err
+		}
+		jobs, more = append(jobs, found...), more || further
+	}
+	if len(qs) > 1 {
+		slices.SortStableFunc(jobs, func(a, b JobInfo) int {
+			return cmp.Compare(slices.Index(States(), a.State), slices.Index(States(), b.State))
+		})
+	}
+	if opt.Limit > 0 && len(jobs) > opt.Limit {
+		jobs, more = jobs[:opt.Limit], true
+	}
+	return jobs, more, nil
+}
+
+// Sum is what several queues hold together.
+func Sum(all []Status) Status {
+	sum := Status{Workers: []WorkerInfo{}}
+	for _, s := range all {
+		sum.Spool = s.Spool
+		for _, n := range []struct {
+			to *int
+			by int
+		}{
+			{&sum.Pending, s.Pending},
+			{&sum.Scheduled, s.Scheduled},
+			{&sum.Retrying, s.Retrying},
+			{&sum.Held, s.Held},
+			{&sum.Processing, s.Processing},
+			{&sum.Done, s.Done},
+			{&sum.Dead, s.Dead},
+			{&sum.Cancelled, s.Cancelled},
+			{&sum.Rejected, s.Rejected},
+			{&sum.Dropped, s.Dropped},
+			{&sum.Unfinished, s.Unfinished},
+		} {
+			*n.to += n.by
+		}
+		if s.OldestDueSeconds != nil && (sum.OldestDueSeconds == nil || *sum.OldestDueSeconds < *s.OldestDueSeconds) {
+			sum.OldestDueSeconds = s.OldestDueSeconds
+		}
+		if s.NextDueAt != nil && (sum.NextDueAt == nil || s.NextDueAt.Before(*sum.NextDueAt)) {
+			sum.NextDueAt = s.NextDueAt
+		}
+		sum.Workers = append(sum.Workers, s.Workers...)
+	}
+	return sum
+}

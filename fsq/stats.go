@@ -11,6 +11,7 @@ import (
 
 // Stats are figures about the jobs that the spool still holds.
 type Stats struct {
+	Queue           string       `json:"queue"` // "" for those of several
 	Completed       int          `json:"completed"`
 	Dead            int          `json:"dead"`
 	Cancelled       int          `json:"cancelled"`
@@ -45,36 +46,52 @@ type Distribution struct {
 // Stats reads names alone: the name of a settled job carries its outcome, wait and
 // duration.
 func (q *Queue) Stats(ctx context.Context) (Stats, error) {
+	s, err := StatsOf(ctx, q)
+	s.Queue = q.Name()
+	return s, err
+}
+
+// StatsOf are the figures of several queues taken together.
+func StatsOf(ctx context.Context, qs ...*Queue) (Stats, error) {
 	var s Stats
-	now := q.now()
 	var run, wait durations
-	err := q.s.Each(func(e spool.Entry) error {
-		begun := e.Attempt
-		s.LostAttempts += e.Lost
-		s.SnoozedAttempts += e.Snoozed
-		switch e.State {
-		case spool.Done:
-			s.Completed++
-			begun--
-			s.ended(e.Due, now)
-			if e.Outcome != "" {
+	for _, q := range qs {
+		now := q.now()
+		err := q.s.Each(func(e spool.Entry) error {
+			s.count(e, now)
+			if e.State == spool.Done && e.Outcome != "" {
 				run.add(e.Run)
 				wait.add(e.Wait)
 			}
-		case spool.Dead:
-			if stateOf(e, now) == Cancelled {
-				s.Cancelled++
-			} else {
-				s.Dead++
-			}
-		case spool.Processing:
-			begun--
+			return ctx.Err()
+		}, spool.Pending, spool.Processing, spool.Dead, spool.Done)
+		if err != nil {
+			return s, err
 		}
-		s.FailedAttempts += max(begun-e.Lost-e.Given-e.Snoozed, 0)
-		return ctx.Err()
-	}, spool.Pending, spool.Processing, spool.Dead, spool.Done)
+	}
 	s.Duration, s.Wait = run.distribution(), wait.distribution()
-	return s, err
+	return s, nil
+}
+
+func (s *Stats) count(e spool.Entry, now time.Time) {
+	begun := e.Attempt
+	s.LostAttempts += e.Lost
+	s.SnoozedAttempts += e.Snoozed
+	switch e.State {
+	case spool.Done:
+		s.Completed++
+		begun--
+		s.ended(e.Due, now)
+	case spool.Dead:
+		if stateOf(e, now) == Cancelled {
+			s.Cancelled++
+		} else {
+			s.Dead++
+		}
+	case spool.Processing:
+		begun--
+	}
+	s.FailedAttempts += max(begun-e.Lost-e.Given-e.Snoozed, 0)
 }
 
 func (s *Stats) ended(at, now time.Time) {

@@ -41,7 +41,7 @@ type Report struct {
 func (s *Spool) Check(valid func(Entry, []byte) error) (Report, error) {
 	c := &checker{s: s, valid: valid, jobs: map[string][]Entry{}}
 	for _, step := range []func() error{
-		c.topLevel, c.states, c.strays, c.duplicates, c.staging, c.edits, c.bindings, c.logs, c.workers, c.rejects,
+		c.topLevel, c.states, c.strays, c.queues, c.duplicates, c.staging, c.edits, c.bindings, c.logs, c.workers, c.rejects,
 	} {
 		// What lies in a directory that is missing cannot be looked at; the breach says so.
 		if err := step(); err != nil && !(c.missing && errors.Is(err, fs.ErrNotExist)) {
@@ -92,6 +92,24 @@ func (c *checker) topLevel() error {
 		}
 		return nil
 	})
+}
+
+// queues names what lies among the named queues and is none: no worker ever looks there.
+func (c *checker) queues() error {
+	if c.s.queue != DefaultQueue {
+		return nil
+	}
+	names, err := c.s.Queues()
+	if err != nil {
+		return err
+	}
+	err = c.s.ops.names(c.s.abs(queuesDir), func(base string) error {
+		if !strings.HasPrefix(base, ".") && !slices.Contains(names, base) {
+			c.add(Breach{"not-a-queue", queuesDir + "/" + base, "this is no queue's spool", "queuectl queue create makes one of an empty directory; else move it away", nil})
+		}
+		return nil
+	})
+	return ignoreNotExist(err)
 }
 
 func (c *checker) unknown(rel string) {

@@ -30,7 +30,7 @@ var (
 // ValidateQueue refuses what cannot be the name of a queue. The error wraps
 // ErrInvalidQueue.
 func ValidateQueue(name string) error {
-	problem := ""
+	var problem string
 	switch {
 	case name == "":
 		problem = "it is empty"
@@ -149,7 +149,8 @@ func initQueue(dir, name, group string, o ops) (*Spool, error) {
 		if group != "" && s.format.Group != group {
 			return nil, fmt.Errorf("make queue %s: it is there already, and not for group %s", name, group)
 		}
-		return s, s.complete()
+		err := s.complete()
+		return s, err
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -166,6 +167,12 @@ func initQueue(dir, name, group string, o ops) (*Spool, error) {
 		return nil, fmt.Errorf("make queue %s: %w", name, err)
 	}
 	return initialise(QueueDir(root.dir, name), group, o)
+}
+
+// Whole is false for a queue whose removal was cut short: InitQueue completes it.
+func (s *Spool) Whole() bool {
+	_, err := s.ops.look(s.abs(pendingDir), path.Base(laterDir)) // the first to go
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // complete makes what a removal that was cut short has taken away. Whoever makes a

@@ -77,9 +77,10 @@ func (s *Spool) walkPending(visit func(Found) error) error {
 	if err := s.walkDir(Pending, pendingDir, "", visit); err != nil {
 		return err
 	}
-	if err := s.walkEach(laterDir, func(hour string) error {
+	// It goes first when a queue is removed; a removal that was cut short leaves no job there.
+	if err := ignoreNotExist(s.walkEach(laterDir, func(hour string) error {
 		return s.walkDir(Pending, laterDir+"/"+hour, "", visit)
-	}); err != nil {
+	})); err != nil {
 		return err
 	}
 	return s.walkEdits(visit)

@@ -387,7 +387,7 @@ func (w *machine) cut() {
 var kinds = map[string]durability{"journal": journal, "btrfs": btree, "network": server}
 
 // Any order of actions, crashes, power cuts and lost replies leaves the invariants of
-// FORMAT.md, section 10, as they are. More histories: -rapid.checks 10000.
+// FORMAT.md, section 11, as they are. More histories: -rapid.checks 10000.
 func TestStateMachine(t *testing.T) {
 	for name, kind := range kinds {
 		t.Run(name, func(t *testing.T) {

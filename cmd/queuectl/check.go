@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"path"
+	"path/filepath"
 
 	"github.com/queuectl/queuectl/fsq"
 )
@@ -13,7 +15,8 @@ func newCheck(a *app) *command {
 		name:  "check",
 		short: "Verify the spool and name every breach of its format",
 		long: `Changes nothing unless --repair is given, which mends what can be mended without
-losing a job. It may run while workers work. A note is about what a removal by hand has
+losing a job. It looks at the spool with all its named queues, or at those that --queue
+names. It may run while workers work. A note is about what a removal by hand has
 left over: it is no breach, and harms nothing.`,
 		also: []string{"fsck", "verify", "doctor"},
 		examples: []example{
@@ -27,19 +30,16 @@ left over: it is no breach, and harms nothing.`,
 		},
 		withoutConfig: true,
 
-		flags: newFlagSet(),
-		run:   func(ctx context.Context, _ []string) error { return a.check(ctx, repair) },
+		queues: someQueue,
+		flags:  newFlagSet(),
+		run:    func(ctx context.Context, _ []string) error { return a.check(ctx, repair) },
 	}
 	boolFlag(c.flags, &repair, "repair", "mend what is safe to mend")
 	return c
 }
 
 func (a *app) check(ctx context.Context, repair bool) error {
-	q, err := a.existing()
-	if err != nil {
-		return err
-	}
-	r, err := q.Check(ctx, fsq.CheckOptions{Repair: repair})
+	r, err := a.checkQueues(ctx, repair)
 	if err != nil {
 		return err
 	}
@@ -68,6 +68,34 @@ func (a *app) check(ctx context.Context, repair bool) error {
 		a.hint("queuectl check --repair mends %d of them", mendable)
 	}
 	return &reported{exitFailed}
+}
+
+// checkQueues checks the selected queues; all, if nothing is said of queues.
+func (a *app) checkQueues(ctx context.Context, repair bool) (fsq.CheckReport, error) {
+	if a.queue == "" {
+		if _, err := a.existing(); err != nil {
+			return fsq.CheckReport{}, err
+		}
+		a.queue, a.chosen = everyQueue, []queueChoice{{name: everyQueue}}
+	}
+	qs, err := a.queues()
+	sum := fsq.CheckReport{Breaches: []fsq.Breach{}}
+	for _, q := range qs {
+		r, err := q.Check(ctx, fsq.CheckOptions{Repair: repair})
+		if err != nil {
+			return sum, err
+		}
+		below, err := filepath.Rel(a.spool, q.Dir())
+		if err != nil {
+			return sum, err
+		}
+		for _, b := range r.Breaches {
+			b.Path = path.Join(below, b.Path)
+			sum.Breaches = append(sum.Breaches, b)
+		}
+		sum.Jobs += r.Jobs
+	}
+	return sum, err
 }
 
 func (a *app) printCheck(r fsq.CheckReport, left int) {

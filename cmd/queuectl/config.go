@@ -14,8 +14,8 @@ func newConfig(a *app) *command {
 		args:  "COMMAND",
 		short: "Show and change the settings",
 		long: `A setting is a flag of the commands that it matters to, else the environment variable
-QUEUECTL_…, else the key of the spool's config.json that these commands change, else
-its default.`,
+QUEUECTL_…, else the key of the queue's config.json that these commands change, else
+that of the spool's, else its default.`,
 		examples: []example{
 			{"All settings, and where they come from", "queuectl config list"},
 			{"Five retries for all jobs that do not say", "queuectl config set max-retries 5"},
@@ -45,31 +45,33 @@ func newConfigList(a *app) *command {
 	return &command{
 		name:  "list",
 		short: "List all settings, their values, and where these come from",
-		long:  `The origin is flag, env, spool (its config.json) or default.`,
+		long:  `The origin is flag, env, queue, spool (their config.json) or default.`,
 		examples: []example{
 			{"All settings", "queuectl config list"},
 			{"What a worker with a shorter lease would use", "queuectl config list --lease 30s"},
 		},
 		settings: settingKeys(),
-		run: func(context.Context, []string) error {
-			all := a.effective()
-			if a.json {
-				return a.out.json(struct {
-					Settings []setting `json:"settings"`
-				}{all})
-			}
-			t := &table{head: []string{"KEY", "VALUE", "ORIGIN", "DEFAULT", "MEANING"}}
-			for _, s := range all {
-				origin := cell{text: s.Origin, style: dim}
-				if s.Origin != "default" {
-					origin.style = cyan
-				}
-				t.add(cell{s.Key, bold}, cell{text: clean(s.Value)}, origin, cell{s.Default, dim}, cell{s.Help, dim})
-			}
-			t.write(a.out)
-			return nil
-		},
+		run:      func(context.Context, []string) error { return a.configList() },
 	}
+}
+
+func (a *app) configList() error {
+	all := a.effective()
+	if a.json {
+		return a.out.json(struct {
+			Settings []setting `json:"settings"`
+		}{all})
+	}
+	t := &table{head: []string{"KEY", "VALUE", "ORIGIN", "DEFAULT", "MEANING"}}
+	for _, s := range all {
+		origin := cell{text: s.Origin, style: dim}
+		if s.Origin != "default" {
+			origin.style = cyan
+		}
+		t.add(cell{s.Key, bold}, cell{text: clean(s.Value)}, origin, cell{s.Default, dim}, cell{s.Help, dim})
+	}
+	t.write(a.out)
+	return nil
 }
 
 func newConfigGet(a *app) *command {
@@ -83,20 +85,22 @@ func newConfigGet(a *app) *command {
 			{"How often jobs are retried", "queuectl config get max-retries"},
 			{"Where the value comes from", "queuectl config get max-retries --json | jq -r .origin"},
 		},
-		run: func(_ context.Context, args []string) error {
-			for _, s := range a.effective() {
-				switch {
-				case s.Key != args[0]:
-				case a.json:
-					return a.out.json(s)
-				default:
-					a.out.printf("%s\n", s.Value)
-					return nil
-				}
-			}
-			return unknownSetting(args[0])
-		},
+		run: func(_ context.Context, args []string) error { return a.configGet(args[0]) },
 	}
+}
+
+func (a *app) configGet(key string) error {
+	for _, s := range a.effective() {
+		switch {
+		case s.Key != key:
+		case a.json:
+			return a.out.json(s)
+		default:
+			a.out.printf("%s\n", s.Value)
+			return nil
+		}
+	}
+	return unknownSetting(key)
 }
 
 func newConfigSet(a *app) *command {
@@ -106,31 +110,34 @@ func newConfigSet(a *app) *command {
 		least: 1,
 		most:  2,
 		short: "Set a setting for everybody who uses the spool",
+		long:  `With --queue NAME for those who use that queue.`,
 		examples: []example{
 			{"Five retries for all jobs that do not say", "queuectl config set max-retries 5"},
 			{"Keep finished jobs for a week", "queuectl config set retention-done=7d"},
 		},
 		ignoreConfig: true,
 		run: func(ctx context.Context, args []string) error {
-			key, value := args[0], ""
 			if len(args) == 2 {
-				value = args[1]
-			} else {
-				var ok bool
-				if key, value, ok = strings.Cut(key, "="); !ok {
-					return usagef("config set needs a value for %q", key)
-				}
+				return a.configSet(ctx, args[0], args[1])
 			}
-			// Checked before a spool is made for it.
-			if err := newSettings().set(key, value); err != nil {
-				if !isSetting(key) {
-					return unknownSetting(key)
-				}
-				return usagef("%s: %v", key, err)
+			key, value, ok := strings.Cut(args[0], "=")
+			if !ok {
+				return usagef("config set needs a value for %q", key)
 			}
-			return a.changeConfig(ctx, a.open, func(q *fsq.Queue) error { return q.Set(key, value) })
+			return a.configSet(ctx, key, value)
 		},
 	}
+}
+
+func (a *app) configSet(ctx context.Context, key, value string) error {
+	// Checked before a spool is made for it.
+	if err := newSettings().set(key, value); err != nil {
+		if !isSetting(key) {
+			return unknownSetting(key)
+		}
+		return usagef("%s: %v", key, err)
+	}
+	return a.changeConfig(ctx, a.open, func(q *fsq.Queue) error { return q.Set(key, value) })
 }
 
 func newConfigUnset(a *app) *command {

@@ -30,10 +30,12 @@ func newDLQList(a *app) *command {
 		also:  []string{"failed", "dead"},
 		examples: []example{
 			{"What died, and why", "queuectl dlq list"},
+			{"In all queues", "queuectl dlq list --queue '*'"},
 			{"The ids of dead jobs that timed out", `queuectl dlq list --json | jq -r '.jobs[] | select(.outcome == "timeout").id'`},
 		},
-		flags: newFlagSet(),
-		run:   func(ctx context.Context, _ []string) error { return a.dlqList(ctx, limit) },
+		flags:  newFlagSet(),
+		queues: someQueue,
+		run:    func(ctx context.Context, _ []string) error { return a.dlqList(ctx, limit) },
 	}
 	intFlag(c.flags, &limit, "limit", listLimit, 0, "at most so many jobs; 0: all")
 	return c
@@ -45,31 +47,31 @@ type deadLetters struct {
 }
 
 func (a *app) dlqList(ctx context.Context, limit int) error {
-	q, err := a.orEmpty()
+	qs, err := a.queuesOrNone()
 	if err != nil {
 		return err
 	}
 	d := deadLetters{Jobs: []fsq.JobInfo{}, Rejected: []fsq.Rejected{}}
-	more := false
-	if q != nil {
-		ask := limit
-		if ask > 0 {
-			ask++ // one more, to know whether there are more
-		}
+	ask := limit
+	if ask > 0 {
+		ask++ // one more, to know whether there are more
+	}
+	for _, q := range qs {
 		jobs, rejected, err := q.DeadLetters(ctx, ask)
 		if err != nil {
 			return err
 		}
-		if more = limit > 0 && len(jobs) > limit; more {
-			jobs = jobs[:limit]
-		}
 		d.Jobs, d.Rejected = append(d.Jobs, jobs...), append(d.Rejected, rejected...)
+	}
+	more := limit > 0 && len(d.Jobs) > limit
+	if more {
+		d.Jobs = d.Jobs[:limit]
 	}
 	if a.json {
 		err = a.out.json(d)
 	} else {
 		a.printDeadLetters(d)
-		if q != nil && len(d.Jobs)+len(d.Rejected) == 0 {
+		if qs != nil && len(d.Jobs)+len(d.Rejected) == 0 {
 			a.note("no dead letters")
 		}
 	}
@@ -89,6 +91,7 @@ func (a *app) printDeadLetters(d deadLetters) {
 		t.add(cell{clean(j.ID), bold}, cell{text: attemptsOf(j)}, cell{text: whenOf(j, now)},
 			cell{detailOf(j), red}, cell{text: commandOf(j)})
 	}
+	a.queueColumn(t, func(row int) string { return d.Jobs[row].Queue })
 	t.write(a.out)
 	if len(d.Jobs) > 0 && len(d.Rejected) > 0 {
 		a.out.printf("\n")
@@ -105,6 +108,7 @@ func (a *app) printDeadLetters(d deadLetters) {
 		}
 		t.add(cell{clean(name), bold}, cell{text: fmt.Sprint(r.Size)}, cell{text: relative(r.At, now)}, cell{clean(r.Reason), red})
 	}
+	a.queueColumn(t, func(row int) string { return d.Rejected[row].Queue })
 	t.write(a.out)
 }
 

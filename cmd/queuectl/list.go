@@ -32,10 +32,12 @@ later ones by time, then dead and done ones, the newest first.
 		examples: []example{
 			{"What runs and waits", "queuectl list --state processing,pending"},
 			{"Everything that failed", "queuectl list --state failed --limit 0"},
+			{"What runs in all queues", "queuectl list --queue '*' --state running"},
 			{"The ids of all dead jobs", "queuectl list --state dead --limit 0 --json | jq -r '.jobs[].id'"},
 		},
-		flags: newFlagSet(),
-		run:   func(ctx context.Context, ids []string) error { return a.list(ctx, o, ids) },
+		queues: someQueue,
+		flags:  newFlagSet(),
+		run:    func(ctx context.Context, ids []string) error { return a.list(ctx, o, ids) },
 	}
 	o.add(c.flags, false)
 	intFlag(c.flags, &o.limit, "limit", listLimit, 0, "at most so many jobs; 0: all")
@@ -47,17 +49,13 @@ func (a *app) list(ctx context.Context, o listOptions, ids []string) error {
 	if err != nil {
 		return err
 	}
-	q, err := a.orEmpty()
+	qs, err := a.queuesOrNone()
 	if err != nil {
 		return err
 	}
-	jobs, more := []fsq.JobInfo{}, false
-	if q != nil {
-		found, further, err := q.List(ctx, fsq.ListOptions{Where: sel, Limit: o.limit, Details: true})
-		if err != nil {
-			return err
-		}
-		jobs, more = append(jobs, found...), further
+	jobs, more, err := fsq.ListAll(ctx, qs, fsq.ListOptions{Where: sel, Limit: o.limit, Details: true})
+	if err != nil {
+		return err
 	}
 	if a.json {
 		err = a.out.json(struct {
@@ -65,8 +63,8 @@ func (a *app) list(ctx context.Context, o listOptions, ids []string) error {
 			More bool          `json:"more"` // the limit has cut the list
 		}{jobs, more})
 	} else {
-		jobTable(jobs, a.now()).write(a.out)
-		if len(jobs) == 0 && q != nil {
+		a.jobTable(jobs).write(a.out)
+		if len(jobs) == 0 && qs != nil {
 			a.note("no jobs%s", inStates(o.states))
 		}
 	}

@@ -23,8 +23,10 @@ decide, by which workers prune, too. By default everything is kept.`,
 		also: []string{"clean", "clear", "purge", "gc"},
 		examples: []example{
 			{"Forget what was done a week ago or earlier", "queuectl prune --done-older 7d"},
+			{"In all queues, as their settings say", "queuectl prune --queue '*'"},
 			{"What would go", "queuectl prune --done-older 7d --dead-older 30d --dry-run"},
 		},
+		queues:   someQueue,
 		settings: []string{"retention-done", "retention-dead"},
 		flags:    newFlagSet(),
 		run:      func(ctx context.Context, _ []string) error { return a.prune(ctx, o) },
@@ -36,22 +38,27 @@ decide, by which workers prune, too. By default everything is kept.`,
 }
 
 func (a *app) prune(ctx context.Context, o pruneOptions) error {
-	q, err := a.orEmpty()
+	qs, err := a.queuesOrNone()
 	if err != nil {
 		return err
 	}
 	r := fsq.PruneResult{DryRun: o.dryRun}
-	if q != nil {
-		r, err = q.Prune(ctx, fsq.PruneOptions{DoneOlder: o.done, DeadOlder: o.dead, DryRun: o.dryRun})
+	var each []fsq.PruneResult
+	for _, q := range qs {
+		one, err := q.Prune(ctx, fsq.PruneOptions{DoneOlder: o.done, DeadOlder: o.dead, DryRun: o.dryRun})
+		if errors.Is(err, fsq.ErrNoRetention) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		r.Done, r.Dead, each = r.Done+one.Done, r.Dead+one.Dead, append(each, one)
 	}
-	switch {
-	case errors.Is(err, fsq.ErrNoRetention):
+	if len(qs) > 0 && len(each) == 0 {
 		return &usageError{
 			problem: "nothing says how old jobs must be to be removed",
 			hint:    "--done-older 7d does for once; queuectl config set retention-done 7d lets the workers do it, too",
 		}
-	case err != nil:
-		return err
 	}
 	if a.json {
 		return a.out.json(r)
@@ -60,6 +67,6 @@ func (a *app) prune(ctx context.Context, o pruneOptions) error {
 	if o.dryRun {
 		verb = "would remove"
 	}
-	a.out.printf("%s %s and %s\n", verb, plural(r.Done, "done job"), plural(r.Dead, "dead job"))
+	a.out.printf("%s %s and %s%s\n", verb, plural(r.Done, "done job"), plural(r.Dead, "dead job"), a.inQueues(len(each)))
 	return nil
 }

@@ -105,9 +105,6 @@ func (a *app) chooseQueues(use queueUse, explicit bool) error {
 // queueName is the selected queue of a command that works on one.
 func (a *app) queueName() string { return a.chosen[0].name }
 
-// queueDir is the directory of the selected queue.
-func (a *app) queueDir() string { return fsq.QueueDir(a.spool, a.queueName()) }
-
 // manyQueues reports whether more than one queue may be shown, so that what is shown has
 // to say of which it is.
 func (a *app) manyQueues() bool { return len(a.chosen) > 1 || a.chosen[0].name == everyQueue }
@@ -217,10 +214,15 @@ func (a *app) configOf(name string) (fsq.Config, error) {
 	return s.cfg, nil
 }
 
-// loadSettings reads the settings as they hold for a queue.
+// loadSettings reads the settings as they hold for a queue, as far as the command wants
+// to know what the files say.
 func (a *app) loadSettings(name string, args []string) (*settings, error) {
-	s := newSettings()
-	err := s.parse(args, a.configFiles(name)...)
+	if a.cmd.ignoreConfig {
+		s := newSettings()
+		err := s.parse(args)
+		return s, err
+	}
+	s, err := a.readSettings(name, args)
 	if broken := (*configError)(nil); a.cmd.withoutConfig && errors.As(err, &broken) {
 		s = newSettings()
 		err = s.parse(args)
@@ -233,18 +235,21 @@ func (a *app) loadSettings(name string, args []string) (*settings, error) {
 	return s, err
 }
 
+func (a *app) readSettings(name string, args []string) (*settings, error) {
+	s := newSettings()
+	err := s.parse(args, a.configFiles(name)...)
+	return s, err
+}
+
 // configFiles are the files that may have settings for a queue, the first one first. A
 // member of the queue's group alone cannot read the spool's; then these are not for him.
 func (a *app) configFiles(name string) []configFile {
-	if a.cmd.ignoreConfig {
-		return nil
-	}
-	spool := configFile{fsq.ConfigPath(a.spool), "spool"}
+	spool := configFile{path: fsq.ConfigPath(a.spool), origin: "spool"}
 	if name == fsq.DefaultQueue || name == everyQueue {
 		return []configFile{spool}
 	}
-	own := configFile{fsq.ConfigPath(fsq.QueueDir(a.spool, name)), "queue"}
-	if unix.Access(spool.path, unix.R_OK) == unix.EACCES {
+	own := configFile{fsq.ConfigPath(fsq.QueueDir(a.spool, name)), "queue", " --queue " + name}
+	if errors.Is(unix.Access(spool.path, unix.R_OK), fs.ErrPermission) {
 		return []configFile{own}
 	}
 	return []configFile{own, spool}

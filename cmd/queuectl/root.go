@@ -136,7 +136,7 @@ Without a command queuectl shows the status.`,
 			newEnqueue(a), newRun(a), newWorker(a), newStatus(a), newList(a), newShow(a), newLogs(a), newStats(a),
 			newWait(a), newEvents(a), newWatch(a), newCancel(a), newKill(a), newRetry(a), newDelete(a), newPause(a), newResume(a),
 			newHold(a), newRelease(a), newRunNow(a), newSet(a), newEdit(a),
-			newDLQ(a), newConfig(a), newPrune(a), newCheck(a), newInit(a), newVersion(a),
+			newDLQ(a), newQueue(a), newConfig(a), newPrune(a), newCheck(a), newInit(a), newVersion(a),
 		},
 		run: func(ctx context.Context, _ []string) error { return a.overview(ctx) },
 	}

@@ -75,7 +75,10 @@ func (s *settings) set(key, v string) error {
 }
 
 // configFile is a config.json and what the settings in it are called.
-type configFile struct{ path, origin string }
+type configFile struct {
+	path, origin string
+	queue        string // a flag that names the queue whose it is; "" for the spool's
+}
 
 // parse reads args, then the environment, then the files that are there; the first one
 // that knows a setting decides.
@@ -88,12 +91,12 @@ func (s *settings) parse(args []string, files ...configFile) error {
 	}
 	files = slices.DeleteFunc(slices.Clone(files), func(f configFile) bool { return !exists(f.path) })
 	options := []ff.Option{ff.WithEnvVarPrefix(envPrefix)}
-	reading := ""
+	var reading configFile
 	if len(files) > 0 {
-		reading = files[0].path
+		reading = files[0]
 		parser := func(r io.Reader, set func(name, value string) error) error {
 			for i, f := range files {
-				reading = f.path
+				reading = f
 				if i > 0 {
 					opened, err := os.Open(f.path)
 					if err != nil {
@@ -108,7 +111,7 @@ func (s *settings) parse(args []string, files ...configFile) error {
 			}
 			return nil
 		}
-		options = append(options, ff.WithConfigFile(reading), ff.WithConfigFileParser(parser))
+		options = append(options, ff.WithConfigFile(reading.path), ff.WithConfigFileParser(parser))
 	}
 	err := ff.Parse(s.flags, args, options...)
 	if err == nil {
@@ -171,7 +174,7 @@ func (s *settings) refused(name string, why error) error {
 }
 
 // badConfig says what is wrong with config.json, and what mends it.
-func badConfig(path string, err error) error {
+func badConfig(file configFile, err error) error {
 	var (
 		field *fsq.FieldError
 		key   *fsq.UnknownKeyError
@@ -181,11 +184,11 @@ func badConfig(path string, err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		hint = "it belongs to the spool's user, or to the group of queuectl init --group"
 	case errors.As(err, &key):
-		hint = fmt.Sprintf("queuectl config unset %s removes it", shellQuote(key.Key))
+		hint = fmt.Sprintf("queuectl config unset%s %s removes it", file.queue, shellQuote(key.Key))
 	case errors.As(err, &field) && field.Field != "":
-		hint = fmt.Sprintf("queuectl config set %s VALUE mends it", field.Field)
+		hint = fmt.Sprintf("queuectl config set%s %s VALUE mends it", file.queue, field.Field)
 	}
-	return &hinted{&configError{path, err}, hint}
+	return &hinted{&configError{file.path, err}, hint}
 }
 
 // configError says that the spool's config.json cannot be used.

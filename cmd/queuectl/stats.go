@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/queuectl/queuectl/fsq"
 )
@@ -13,26 +14,38 @@ func newStats(a *app) *command {
 		long:  `Counts what the spool still holds: what prune has removed is not in it.`,
 		examples: []example{
 			{"Durations, waits and throughput", "queuectl stats"},
+			{"All queues together, and each of them", "queuectl stats --queue '*'"},
 			{"The 95th percentile of the waits in seconds", "queuectl stats --json | jq .wait.p95_seconds"},
 		},
-		run: func(ctx context.Context, _ []string) error { return a.stats(ctx) },
+		queues: someQueue,
+		run:    func(ctx context.Context, _ []string) error { return a.stats(ctx) },
 	}
 }
 
 func (a *app) stats(ctx context.Context) error {
-	q, err := a.orEmpty()
+	qs, err := a.queuesOrNone()
 	if err != nil {
 		return err
 	}
-	var s fsq.Stats
-	if q != nil {
-		if s, err = q.Stats(ctx); err != nil {
-			return err
+	d := statsDoc{Queues: []fsq.Stats{}}
+	if d.Stats, err = fsq.StatsOf(ctx, qs...); err != nil {
+		return err
+	}
+	if !a.manyQueues() {
+		d.Queue = a.queueName()
+	} else {
+		for _, q := range qs {
+			s, err := q.Stats(ctx)
+			if err != nil {
+				return err
+			}
+			d.Queues = append(d.Queues, s)
 		}
 	}
 	if a.json {
-		return a.out.json(s)
+		return a.out.json(d)
 	}
+	s := d.Stats
 	var f facts
 	f.add("completed", "%d", s.Completed)
 	f.add("dead", "%d", s.Dead)
@@ -60,5 +73,32 @@ func (a *app) stats(ctx context.Context) error {
 		a.out.printf("\n")
 	}
 	tab.write(a.out)
+	if len(d.Queues) > 0 {
+		a.out.printf("\n")
+	}
+	statsTable(d.Queues).write(a.out)
 	return nil
+}
+
+// statsDoc is what stats prints with --json: the figures of all selected queues, and
+// those of each if there are several.
+type statsDoc struct {
+	fsq.Stats
+	Queues []fsq.Stats `json:"queues"`
+}
+
+func statsTable(all []fsq.Stats) *table {
+	t := &table{head: []string{"QUEUE", ">COMPLETED", ">DEAD", ">FAILED", ">LAST HOUR", ">RAN P50", ">RAN P95", ">WAITED P95", ""}}
+	for _, s := range all {
+		took := func(d fsq.Distribution, v float64) cell {
+			if d.Count == 0 {
+				return cell{text: "-"}
+			}
+			return cell{text: span(seconds(v))}
+		}
+		t.add(cell{clean(s.Queue), bold}, cell{text: fmt.Sprint(s.Completed)}, cell{text: fmt.Sprint(s.Dead)},
+			cell{text: fmt.Sprint(s.FailedAttempts)}, cell{text: fmt.Sprint(s.Throughput.LastHour)},
+			took(s.Duration, s.Duration.P50), took(s.Duration, s.Duration.P95), took(s.Wait, s.Wait.P95), cell{})
+	}
+	return t
 }

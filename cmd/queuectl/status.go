@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -14,10 +15,12 @@ func newStatus(a *app) *command {
 		short: "Count the jobs in each state, and the workers",
 		also:  []string{"st", "summary"},
 		examples: []example{
-			{"The state of the queue", "queuectl status"},
+			{"The state of the spool, and of its named queues beneath", "queuectl status"},
+			{"All queues, one to a line", "queuectl status --queue '*'"},
 			{"How long the oldest due job has waited", "queuectl status --json | jq .oldest_due_seconds"},
 		},
-		run: func(ctx context.Context, _ []string) error { return a.status(ctx) },
+		queues: someQueue,
+		run:    func(ctx context.Context, _ []string) error { return a.status(ctx) },
 	}
 }
 
@@ -30,28 +33,79 @@ func (a *app) overview(ctx context.Context) error {
 	return nil
 }
 
+// statusDoc is what status prints with --json: the selected queue, or all that are
+// selected taken together, and then each one that is shown beside it.
+type statusDoc struct {
+	fsq.Status
+	Queues []fsq.Status `json:"queues"`
+}
+
 func (a *app) status(ctx context.Context) error {
-	q, err := a.orEmpty()
+	qs, err := a.queuesOrNone()
 	if err != nil {
 		return err
 	}
-	s := fsq.Status{Spool: a.spool}
-	if q != nil {
-		if s, err = q.Status(ctx); err != nil {
-			return err
-		}
+	d := statusDoc{fsq.Status{Spool: a.spool, Queue: a.queue, Workers: []fsq.WorkerInfo{}}, []fsq.Status{}}
+	if d.Queues, err = a.statuses(ctx, qs); err != nil {
+		return err
 	}
-	if s.Workers == nil {
-		s.Workers = []fsq.WorkerInfo{}
+	switch {
+	case a.manyQueues():
+		d.Status = fsq.Sum(d.Queues)
+		d.Spool, d.Queue = a.spool, a.queue
+	case len(d.Queues) > 0:
+		d.Status, d.Queues = d.Queues[0], d.Queues[1:]
 	}
 	if a.json {
-		return a.out.json(s)
+		return a.out.json(d)
 	}
-	a.printStatus(s)
-	if (s.OldestDueSeconds != nil || s.Dropped > s.Unfinished) && alive(s.Workers) == 0 {
-		a.hint("jobs are due and no worker is running; queuectl worker start runs them")
+	if !a.manyQueues() {
+		a.printStatus(d.Status)
+	}
+	if len(d.Queues) > 0 {
+		if !a.manyQueues() {
+			a.out.printf("\n")
+		}
+		queueTable(d.Queues).write(a.out)
+	}
+	if (d.OldestDueSeconds != nil || d.Dropped > d.Unfinished) && alive(d.Workers) == 0 {
+		start := "queuectl worker start"
+		if d.Queue != "" && d.Queue != fsq.DefaultQueue {
+			start += " --queue " + shellQuote(d.Queue)
+		}
+		a.hint("jobs are due and no worker is running; %s runs them", start)
 	}
 	return nil
+}
+
+// statuses are those of the selected queues and, where the spool itself is meant because
+// nothing else was said, of the named ones.
+func (a *app) statuses(ctx context.Context, qs []*fsq.Queue) ([]fsq.Status, error) {
+	all := []fsq.Status{}
+	if a.queue == "" && len(qs) > 0 {
+		names, err := fsq.QueueNames(a.spool)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names[1:] {
+			q, err := a.existingQueue(name)
+			if missing := (*noQueue)(nil); errors.As(err, &missing) {
+				continue // removed just now
+			}
+			if err != nil {
+				return nil, err
+			}
+			qs = append(qs, q)
+		}
+	}
+	for _, q := range qs {
+		s, err := q.Status(ctx)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, s)
+	}
+	return all, nil
 }
 
 func (a *app) printStatus(s fsq.Status) {
@@ -85,7 +139,11 @@ func (a *app) printStatus(s fsq.Status) {
 		{"dropped", s.Dropped, plain, droppedRemark(s), false},
 		{"workers", alive(s.Workers), plain, workersRemark(s.Workers), true},
 	}
-	a.out.printf("%s\n", a.out.paint(bold, clean(s.Spool)))
+	title := s.Spool
+	if s.Queue != "" && s.Queue != fsq.DefaultQueue {
+		title += ", queue " + s.Queue
+	}
+	a.out.printf("%s\n", a.out.paint(bold, clean(title)))
 	if s.Paused != nil {
 		a.out.printf("  %s\n", a.out.paint(yellow, clean(pausedLine(s.Paused, a.now()))))
 	}

@@ -68,7 +68,8 @@ func detailOf(j fsq.JobInfo) string {
 	return "-"
 }
 
-func jobTable(jobs []fsq.JobInfo, now time.Time) *table {
+func (a *app) jobTable(jobs []fsq.JobInfo) *table {
+	now := a.now()
 	t := &table{
 		head:   []string{"ID", "STATE", ">PRIO", ">TRIES", "WHEN", "DETAIL", "COMMAND"},
 		shrink: 5,
@@ -85,6 +86,7 @@ func jobTable(jobs []fsq.JobInfo, now time.Time) *table {
 			cell{text: commandOf(j)},
 		)
 	}
+	a.queueColumn(t, func(row int) string { return jobs[row].Queue })
 	return t
 }
 

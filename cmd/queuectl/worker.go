@@ -27,19 +27,23 @@ func newWorkerList(a *app) *command {
 		also:  []string{"workers", "ps"},
 		examples: []example{
 			{"Who runs what", "queuectl worker list"},
+			{"The workers of all queues", "queuectl worker list --queue '*'"},
 			{"The workers of this host", `queuectl worker list --json | jq --arg h "$(hostname)" '.workers[] | select(.host == $h)'`},
 		},
-		run: func(ctx context.Context, _ []string) error { return a.workerList(ctx) },
+		long: `A process that serves several queues is a worker of each: it has a line and a name in
+each of them, and its slots are the same ones.`,
+		queues: someQueue,
+		run:    func(ctx context.Context, _ []string) error { return a.workerList(ctx) },
 	}
 }
 
 func (a *app) workerList(ctx context.Context) error {
-	q, err := a.orEmpty()
+	qs, err := a.queuesOrNone()
 	if err != nil {
 		return err
 	}
 	workers := []fsq.WorkerInfo{}
-	if q != nil {
+	for _, q := range qs {
 		found, err := q.Workers(ctx)
 		if err != nil {
 			return err
@@ -51,8 +55,9 @@ func (a *app) workerList(ctx context.Context) error {
 			Workers []fsq.WorkerInfo `json:"workers"`
 		}{workers})
 	}
-	if len(workers) == 0 && q != nil {
-		a.note("no workers")
+	if len(workers) == 0 && qs != nil {
+		a.note("no workers%s", a.inQueue())
+		a.hintElsewhere(ctx, "worker list")
 	}
 	now := a.now()
 	t := &table{head: []string{"WORKER", "HOST", ">PID", "STATE", ">BUSY", "STARTED", "HEARTBEAT", "JOBS"}}
@@ -75,6 +80,7 @@ func (a *app) workerList(ctx context.Context) error {
 			cell{text: jobs},
 		)
 	}
+	a.queueColumn(t, func(row int) string { return workers[row].Queue })
 	t.write(a.out)
 	return nil
 }

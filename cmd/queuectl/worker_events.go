@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -45,7 +46,7 @@ func (v *eventView) line(e fsq.Event) string {
 	switch e.Kind {
 	case fsq.EventReady:
 		return fmt.Sprintf("worker %s takes jobs from %s, %s at a time; Ctrl-C ends it",
-			clean(e.Worker), clean(fsq.QueueDir(v.spool, e.Queue)), plural(e.Count, "job"))
+			clean(e.Worker), clean(fsq.QueueDir(v.spool, cmp.Or(e.Queue, fsq.DefaultQueue))), plural(e.Count, "job"))
 	case fsq.EventStarted:
 		return fmt.Sprintf("%s %s: %s", verb(cyan, "start"), attempt, shorten(clean(e.Command), commandWidth))
 	case fsq.EventDone:

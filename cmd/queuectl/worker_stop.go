@@ -22,9 +22,12 @@ func newWorkerStop(a *app) *command {
 		most:  anyNumber,
 		short: "Stop workers, on any host",
 		long: `Asks the workers to finish what they run and then end, waits for it, and reports each
-one. Without WORKER: all. Ctrl-C ends the waiting; what was asked stays asked.`,
+one. Without WORKER: all of the queue that --queue names, or of the spool itself; '*'
+means those of all queues. A process that serves several queues stops in all of them.
+Ctrl-C ends the waiting; what was asked stays asked.`,
 		examples: []example{
 			{"Stop all workers gracefully", "queuectl worker stop"},
+			{"Those of all queues", "queuectl worker stop --queue '*'"},
 			{"Interrupt the jobs; they go back to the queue and lose no retries", "queuectl worker stop --now"},
 			{"Give them a minute", "queuectl worker stop --timeout 1m || queuectl worker stop --now"},
 		},
@@ -33,6 +36,7 @@ one. Without WORKER: all. Ctrl-C ends the waiting; what was asked stays asked.`,
 			{exitFailed, "a worker still runs when --timeout is over"},
 			{exitNotFound, "no such worker"},
 		},
+		queues:  someQueue,
 		flags:   newFlagSet(),
 		run:     func(ctx context.Context, args []string) error { return a.workerStop(ctx, o, args) },
 		signals: true,
@@ -43,6 +47,7 @@ one. Without WORKER: all. Ctrl-C ends the waiting; what was asked stays asked.`,
 }
 
 type stopResult struct {
+	Queue  string `json:"queue"`
 	Worker string `json:"worker"`
 	Host   string `json:"host"`
 	PID    int    `json:"pid"`
@@ -50,11 +55,11 @@ type stopResult struct {
 }
 
 func (a *app) workerStop(ctx context.Context, o stopOptions, ids []string) error {
-	q, err := a.orEmpty()
+	qs, err := a.queuesOrNone()
 	if err != nil {
 		return err
 	}
-	if q == nil {
+	if len(qs) == 0 {
 		return a.noWorkers(ids)
 	}
 	limited := ctx
@@ -65,7 +70,7 @@ func (a *app) workerStop(ctx context.Context, o stopOptions, ids []string) error
 	}
 	waiting := make(map[string]fsq.WorkerInfo)
 	seen := 0
-	err = q.StopWorkers(limited, ids, o.now, func(e fsq.StopEvent) {
+	err = fsq.StopAll(limited, qs, ids, o.now, func(e fsq.StopEvent) {
 		seen++
 		if e.Result == fsq.StopAsked {
 			waiting[e.Worker.ID] = e.Worker
@@ -83,7 +88,9 @@ func (a *app) workerStop(ctx context.Context, o stopOptions, ids []string) error
 	case err != nil:
 		return err
 	case seen == 0:
-		return a.noWorkers(ids)
+		err := a.noWorkers(ids)
+		a.hintElsewhere(ctx, "worker stop")
+		return err
 	}
 	return nil
 }
@@ -93,13 +100,13 @@ func (a *app) noWorkers(ids []string) error {
 	if len(ids) > 0 {
 		return fmt.Errorf("worker %q: %w", ids[0], fsq.ErrNotFound)
 	}
-	a.note("no worker is running")
+	a.note("no worker is running%s", a.inQueue())
 	return nil
 }
 
 func (a *app) printStop(e fsq.StopEvent) {
 	if a.json {
-		_ = a.out.jsonLine(stopResult{e.Worker.ID, e.Worker.Host, e.Worker.PID, e.Result})
+		_ = a.out.jsonLine(stopResult{e.Worker.Queue, e.Worker.ID, e.Worker.Host, e.Worker.PID, e.Result})
 		return
 	}
 	a.out.printf("%s %s\n", clean(e.Worker.ID), stopWords[e.Result])
