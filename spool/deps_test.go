@@ -218,8 +218,8 @@ func TestTransitionsAreInFewFiles(t *testing.T) {
 		},
 		{
 			"moves", []string{"move", "moveInto"},
-			[]string{"cancel.go", "claim.go", "drop.go", "later.go", "lease.go", "owndrop.go", "pause.go", "put.go", "reap.go", "reject.go", "reserve.go", "retry.go", "settle.go", "sweep.go"},
-			"one file, one transition: enqueue, adopt, promote, claim, settle, cancel, reap, reject, revive, sweep; and registering, pausing, and binding anew",
+			[]string{"array.go", "cancel.go", "claim.go", "drop.go", "later.go", "lease.go", "owndrop.go", "pause.go", "put.go", "reap.go", "reject.go", "reserve.go", "retry.go", "settle.go", "sweep.go"},
+			"one file, one transition: enqueue, adopt, promote, give a turn, claim, settle, cancel, reap, reject, revive, sweep; and registering, pausing, and binding anew",
 		},
 		{
 			"links", []string{"link"},

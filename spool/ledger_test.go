@@ -21,6 +21,7 @@ type ledger struct {
 	final   map[string]int    // how many it must hold in the end
 	claimed map[string]string // by id and attempt: by whom
 	ended   map[string]string
+	turns   int // of each array; 0: it has no limit
 	problem string
 	acked   int // puts and adoptions that were told to be done
 	movedOn int // settlements that were told to be lost, which took effect and were built on since
@@ -112,6 +113,7 @@ func isJob(rel string) bool {
 // (PROTOCOL.md, I6).
 func (l *ledger) judge(now map[string]bool) {
 	ids := map[string]int{}
+	turns := 0
 	for p := range now {
 		n, err := ParseName(path.Base(p))
 		if err != nil {
@@ -119,12 +121,18 @@ func (l *ledger) judge(now map[string]bool) {
 			return
 		}
 		ids[n.ID]++
+		if n.Turn {
+			turns++
+		}
 		if !l.present[p] && l.seen[p] {
 			l.fail("a name came back: %s", p)
 		}
 		l.seen[p] = true
 	}
 	l.present = now
+	if l.turns > 0 && turns > l.turns {
+		l.fail("%d elements of an array are under way, %d is the limit", turns, l.turns)
+	}
 	for id, n := range ids {
 		if n > 1 {
 			l.fail("job %s has %d names: %s", id, n, strings.Join(l.where(id), " "))
@@ -183,6 +191,7 @@ func (w *world) finish() {
 	o := realOps()
 	o.now = func() time.Time { return w.t0.Add(48 * time.Hour) }
 	w.complete()
+	w.turns = 0
 	followed := w.present
 	if w.look(); !maps.Equal(followed, w.present) {
 		w.fail("the directories hold %v, and by the calls that were made they should hold %v", w.present, followed)
@@ -232,6 +241,12 @@ func workOff(s *Spool, l *ledger) error {
 	for range 3 { // a drop that is adopted is worked off in the next round
 		if _, err := s.Promote(); err != nil {
 			return err
+		}
+		if _, _, err := s.ShareTurns(func(Entry) (int, error) { return MaxIndex, nil }); err != nil {
+			return err
+		}
+		if l != nil {
+			l.look()
 		}
 		var names []Name
 		var drops []string
