@@ -88,13 +88,13 @@ func (a *app) sourceOf(args []string, o *enqueueFlags) (source, error) {
 	case o.null:
 		return s, usagef("--null belongs to --lines")
 	case s.argv == nil && s.text == "":
-		return s, s.takeDocuments(args, o)
+		return s, s.takeDocuments(args, o, a.line)
 	case len(s.streams) > 0:
 		return s, usagef("either a command or -f, not both")
 	case len(args) > 0 && looksLikeJob(args[0]):
 		return s, usagef("either a command or JSON documents, not both")
 	case len(args) > 0:
-		return s, missingDashes(a.line.typed, "")
+		return s, a.line.withoutDashes()
 	}
 	return s, nil
 }
@@ -120,7 +120,7 @@ func (a *app) lineSource(s *source, args []string, o *enqueueFlags) error {
 }
 
 // takeDocuments sorts arguments that are documents.
-func (s *source) takeDocuments(args []string, o *enqueueFlags) error {
+func (s *source) takeDocuments(args []string, o *enqueueFlags, l line) error {
 	if len(args) == 0 && len(s.streams) == 0 {
 		return &usageError{
 			problem: `queuectl enqueue needs a command behind "--", -c TEXT, -f FILE or a JSON document`,
@@ -128,7 +128,7 @@ func (s *source) takeDocuments(args []string, o *enqueueFlags) error {
 		}
 	}
 	if len(args) > 0 && !slices.ContainsFunc(args, looksLikeJob) {
-		return notJSON(args)
+		return notJSON(args, l)
 	}
 	var streams []string
 	for _, arg := range args {
@@ -255,14 +255,23 @@ func looksLikeJob(arg string) bool {
 }
 
 // notJSON answers who typed a command, or a file's name, instead of a job.
-func notJSON(args []string) error {
+func notJSON(args []string, l line) error {
 	if len(args) == 1 && exists(args[0]) {
 		return &usageError{
 			problem: fmt.Sprintf("%q is not a job: a job is a JSON object, or a command behind \"--\"", args[0]),
 			hint:    "queuectl enqueue -f " + asWord(args[0]) + " reads the job from that file; queuectl enqueue -- " + asWord(args[0]) + " runs it",
 		}
 	}
-	return missingDashes(args, "")
+	// All flags are queuectl's own, wherever they stand.
+	flags, rest := []string{}, args
+	for _, w := range l.typed {
+		if len(rest) > 0 && w == rest[0] {
+			rest = rest[1:]
+		} else {
+			flags = append(flags, w)
+		}
+	}
+	return missingDashes(args, flags)
 }
 
 // undashed answers who typed a command with flags of its own, such as ls -l.
@@ -270,30 +279,35 @@ func undashed(l line) error {
 	if len(l.args) == 0 || looksLikeJob(l.args[0]) || l.dashed >= 0 {
 		return nil
 	}
-	lines := ""
-	if slices.Contains(l.typed, "--lines") {
-		lines = "--lines "
-	}
-	// The flags that stand before the command are queuectl's.
-	at := slices.Index(l.typed, l.args[0])
-	return missingDashes(l.typed[at:], lines)
+	return l.withoutDashes()
+}
+
+// withoutDashes takes the flags that stand before the first argument for queuectl's, and
+// those behind it for the command's.
+func (l line) withoutDashes() error {
+	at := max(slices.Index(l.typed, l.args[0]), 0)
+	return missingDashes(l.typed[at:], l.typed[:at])
 }
 
 // missingDashes is for a command line that stands where a job is expected. flags are what
 // stood before it.
-func missingDashes(typed []string, flags string) error {
+func missingDashes(typed, flags []string) error {
 	text := strings.Join(typed, " ")
+	say := "queuectl enqueue "
+	for _, f := range flags {
+		say += asWord(f) + " "
+	}
 	e := &usageError{problem: fmt.Sprintf("%q is not a job: a command stands behind \"--\"", text)}
 	if len(typed) == 1 && strings.ContainsAny(text, " \t\n|&;<>()$`*?") {
 		e.problem = fmt.Sprintf("%q is not a job: a shell text is the value of -c", text)
-		e.hint = "queuectl enqueue " + flags + "-c " + shellQuote(text)
+		e.hint = say + "-c " + shellQuote(text)
 		return e
 	}
 	words := make([]string, len(typed))
 	for i, w := range typed {
 		words[i] = asWord(w)
 	}
-	e.hint = "queuectl enqueue " + flags + "-- " + strings.Join(words, " ")
+	e.hint = say + "-- " + strings.Join(words, " ")
 	return e
 }
 
