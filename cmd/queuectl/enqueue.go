@@ -275,9 +275,14 @@ func notJSON(args []string, l line) error {
 }
 
 // undashed answers who typed a command with flags of its own, such as ls -l.
-func undashed(l line) error {
-	if len(l.args) == 0 || looksLikeJob(l.args[0]) || l.dashed >= 0 {
+func undashed(l line, unknown string) error {
+	if len(l.args) == 0 || slices.ContainsFunc(l.args, looksLikeJob) || l.dashed >= 0 {
 		return nil
+	}
+	for _, w := range l.typed[:max(slices.Index(l.typed, l.args[0]), 0)] {
+		if f, _, ok := splitFlag(w); ok && f.name == unknown {
+			return nil // it stands before the command: a slip in a flag of queuectl's
+		}
 	}
 	return l.withoutDashes()
 }
