@@ -41,10 +41,10 @@ type bulk struct {
 	piped bool         // and perhaps more, nobody knows how many
 	bar   *progress
 
-	seen   int   // entries
-	failed int   //
-	sole   error // what went wrong with the only one so far
-	line   entry // and which it was
+	seen   int // entries
+	failed int
+	sole   *fsq.Enqueued // what went wrong with the only one so far
+	line   entry         // and which it was
 	first  *fsq.Enqueued
 	warned map[string]bool
 	broken error // nothing more can be queued
@@ -291,11 +291,11 @@ func (b *bulk) fail(out *output, e entry, r fsq.Enqueued) {
 			Array string `json:"element,omitempty"`
 			Error string `json:"error"`
 		}{e.source, e.line, b.element(r), r.Err.Error()})
-		b.sole = r.Err
+		b.sole = &r
 		return
 	}
 	if b.seen == 1 {
-		b.sole, b.line = r.Err, e
+		b.sole, b.line = &r, e
 		return
 	}
 	b.tellFirst()
@@ -311,7 +311,7 @@ func (b *bulk) element(r fsq.Enqueued) string {
 
 func (b *bulk) tellFirst() {
 	if b.sole != nil && !b.a.json {
-		b.a.report(b.placed(b.line, fsq.Enqueued{Err: b.sole}))
+		b.a.report(b.placed(b.line, *b.sole))
 		b.sole = nil
 	}
 }
@@ -335,9 +335,9 @@ func (b *bulk) end(ctx context.Context) error {
 	b.bar.clear()
 	if b.seen == 1 && b.sole != nil {
 		if b.a.json {
-			return &reported{exitCode(b.sole)}
+			return &reported{exitCode(b.sole.Err)}
 		}
-		return duplicateHint(b.sole)
+		return duplicateHint(b.sole.Err)
 	}
 	b.tellFirst()
 	if b.first != nil {

@@ -127,7 +127,7 @@ func (s *source) takeDocuments(args []string, o *enqueueFlags, l line) error {
 			hint:    "queuectl enqueue -- make all",
 		}
 	}
-	if len(args) > 0 && !slices.ContainsFunc(args, looksLikeJob) {
+	if len(args) > 0 && !looksLikeJob(args[0]) {
 		return notJSON(args, l)
 	}
 	var streams []string
@@ -276,7 +276,7 @@ func notJSON(args []string, l line) error {
 
 // undashed answers who typed a command with flags of its own, such as ls -l.
 func undashed(l line, unknown string) error {
-	if len(l.args) == 0 || slices.ContainsFunc(l.args, looksLikeJob) || l.dashed >= 0 {
+	if len(l.args) == 0 || looksLikeJob(l.args[0]) || l.dashed >= 0 {
 		return nil
 	}
 	for _, w := range l.typed[:max(slices.Index(l.typed, l.args[0]), 0)] {
