@@ -24,9 +24,10 @@ environment (--export).
 JOB is a JSON object, or "-" for a stream of them on stdin. Its "command" is a string for
 sh -c or an array that runs without a shell. All other fields are optional: id, priority
 (-999 to 999, higher first), run_at (RFC 3339, local time without a zone, or "+10m"),
-timeout_seconds, max_retries, backoff_base, cwd, umask, env, stdin, tags, metadata. A flag
-beats what a document says; --env and --tag add to it, and --timeout, --max-retries and
---backoff-base are for those that do not say it themselves.
+timeout_seconds, max_retries, backoff_base, cwd, umask, env, stdin, tags, metadata,
+snooze_codes, snooze_max, fatal_codes. A flag beats what a document says; --env and --tag
+add to it, and the flags that have an environment variable (--timeout, --max-retries and
+so on) are for those that do not say it themselves.
 
 --lines makes a job of each line of stdin that is not empty, from a command behind "--"
 (replacements are exact), or from a shell text (each is quoted: do not quote it again). A
@@ -50,7 +51,7 @@ go on.`,
 			{exitUsage, "wrong usage or not a job; nothing was queued"},
 			{exitConflict, "the spool has a job with this id"},
 		},
-		settings: []string{"max-retries", "backoff-base", "timeout"},
+		settings: []string{"max-retries", "backoff-base", "timeout", "snooze-codes", "snooze-max", "fatal-codes"},
 		flags:    newFlagSet(),
 		letters:  map[string]string{"c": "command", "f": "file", "0": "null"},
 		undashed: undashed,

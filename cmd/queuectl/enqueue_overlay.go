@@ -176,5 +176,14 @@ func (v *overlay) apply(j *fsq.Job) error {
 	if s.personal("timeout") && !j.TimeoutSet {
 		j.Timeout, j.TimeoutSet = s.cfg.Timeout, true
 	}
+	if s.personal("snooze-codes") && j.SnoozeCodes == nil {
+		j.SnoozeCodes = &s.cfg.SnoozeCodes
+	}
+	if s.personal("snooze-max") && j.SnoozeMax == nil {
+		j.SnoozeMax = &s.cfg.SnoozeMax
+	}
+	if s.personal("fatal-codes") && j.FatalCodes == nil {
+		j.FatalCodes = &s.cfg.FatalCodes
+	}
 	return j.Validate()
 }
