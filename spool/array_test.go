@@ -226,7 +226,7 @@ func TestTurnIsNotLostWithItsOwner(t *testing.T) {
 	for k := 1; ; k++ {
 		w := newScene(t, fmt.Sprintf("%s/turn-%d", dir, k), op)
 		calls := 0
-		w.hook = func(c call) fault {
+		w.hook = func(call) fault {
 			if calls++; calls >= k {
 				panic(crashed)
 			}

@@ -85,11 +85,13 @@ func (a *app) sourceOf(args []string, o *enqueueFlags) (source, error) {
 	case s.argv != nil && s.text != "":
 		return s, usagef(`either -c or a command behind "--", not both`)
 	case s.lines:
-		return s, a.lineSource(&s, args, o)
+		err := a.lineSource(&s, args, o)
+		return s, err
 	case o.null:
 		return s, usagef("--null belongs to --lines")
 	case s.argv == nil && s.text == "":
-		return s, s.takeDocuments(args, o, a.line)
+		err := s.takeDocuments(args, o, a.line)
+		return s, err
 	case len(s.streams) > 0:
 		return s, usagef("either a command or -f, not both")
 	case len(args) > 0 && looksLikeJob(args[0]):

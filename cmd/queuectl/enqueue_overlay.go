@@ -134,7 +134,8 @@ func (v *overlay) parse(doc []byte, now time.Time) (job fsq.Job, unknown []strin
 		}
 		unknown = append(unknown, fmt.Sprintf("unknown field %q kept as it is%s", u.Name, near))
 	}
-	return job, unknown, v.apply(&job)
+	err = v.apply(&job)
+	return job, unknown, err
 }
 
 // apply lays the flags over a job and judges the result.
