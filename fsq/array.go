@@ -46,7 +46,7 @@ func parseElement(v value) (*Element, error) {
 		case name == "id":
 			e.ID, err = m.nonEmptyText()
 		default:
-			err = v.mustBe(wantElement)
+			err = fieldErrorf(m.field, "is not known: an array is %s", wantElement)
 		}
 		if err != nil {
 			return nil, err

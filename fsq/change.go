@@ -32,7 +32,7 @@ func (q *Queue) Release(ctx context.Context, id string) error {
 // are due already and have its priority. The errors are those of Hold.
 func (q *Queue) RunNow(ctx context.Context, id string) error {
 	return q.changeWaiting(ctx, id, func(e spool.Entry) (spool.Entry, error) {
-		if !e.Held && !e.Due.After(q.s.Now()) {
+		if !e.Held && !e.Queued && !e.Due.After(q.s.Now()) {
 			return e, nil
 		}
 		return q.s.RunNow(e)

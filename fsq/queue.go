@@ -95,6 +95,21 @@ type EnqueueOptions struct {
 
 // EnqueueWith is EnqueueBatch with options.
 func (q *Queue) EnqueueWith(ctx context.Context, jobs []Job, opt EnqueueOptions) []Enqueued {
+	return q.Prepare(ctx, jobs, opt).Put()
+}
+
+// Batch is a set of jobs that have their ids and their place in the order of enqueuing,
+// but are not in the queue yet.
+type Batch struct {
+	q       *Queue
+	results []Enqueued
+	items   []spool.Item
+	index   []int // of items in results
+}
+
+// Prepare is the first half of EnqueueWith, and Put of what it returns the second: who has
+// more jobs prepares the next batch while one is on its way to the disk.
+func (q *Queue) Prepare(ctx context.Context, jobs []Job, opt EnqueueOptions) *Batch {
 	results := make([]Enqueued, len(jobs))
 	items := make([]spool.Item, 0, len(jobs))
 	index := make([]int, 0, len(jobs))
@@ -114,11 +129,17 @@ func (q *Queue) EnqueueWith(ctx context.Context, jobs []Job, opt EnqueueOptions)
 			items, index = append(items, it), append(index, i)
 		}
 	}
-	for i, err := range q.putBatch(items) {
-		r := &results[index[i]]
+	return &Batch{q, results, items, index}
+}
+
+// Put puts the batch into the queue. It is called once; several batches may be put at a
+// time.
+func (b *Batch) Put() []Enqueued {
+	for i, err := range b.q.putBatch(b.items) {
+		r := &b.results[b.index[i]]
 		r.Err = putError(r.Job, err)
 	}
-	return results
+	return b.results
 }
 
 // put is Put on a queue that may just be being removed.

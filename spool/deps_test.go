@@ -219,7 +219,7 @@ func TestTransitionsAreInFewFiles(t *testing.T) {
 		{
 			"moves", []string{"move", "moveInto"},
 			[]string{"array.go", "cancel.go", "claim.go", "drop.go", "edit.go", "editing.go", "hold.go", "later.go", "lease.go", "owndrop.go", "pause.go", "put.go", "reap.go", "reject.go", "reserve.go", "retry.go", "settle.go", "sweep.go"},
-			"one file, one transition: enqueue, adopt, promote, claim, settle, cancel, change, edit, reap, reject, revive, sweep; and registering, pausing, and binding anew",
+			"one file, one transition: enqueue, adopt, promote, give a turn, claim, settle, cancel, change, edit, reap, reject, revive, sweep; and registering, pausing, and binding anew",
 		},
 		{
 			"links", []string{"link"},

@@ -14,16 +14,30 @@ func (e Entry) Editing() bool { return isEditing(e.Path) }
 
 // Hold keeps a job that waits from being claimed until it is released. It is durable when
 // it returns. The error wraps ErrLost if the job does not wait under that name any more.
+// An element of an array passes its turn on, and waits for another once it is released.
 func (s *Spool) Hold(e Entry) (Entry, error) {
 	n := e.Name
 	n.Held = true
-	return s.alter("hold", e, n)
+	if n.Turn {
+		n.Turn, n.Queued = false, true
+	}
+	pass := s.withTurn(e.Name)
+	defer pass.end()
+	to, err := s.alter("hold", e, n)
+	if err == nil {
+		pass.on()
+	}
+	return to, err
 }
 
 // Release ends a Hold. A job whose time came meanwhile is due now, so that its wait is
-// not counted from a time at which it could not run. See Hold.
+// not counted from a time at which it could not run. An element of an array that is not
+// held need not wait for its turn then. See Hold.
 func (s *Spool) Release(e Entry) (Entry, error) {
 	n := e.Name
+	if !n.Held {
+		n.Queued = false
+	}
 	n.Held = false
 	if now := Truncate(s.Now()); n.Due.Before(now) {
 		n.Due = now
@@ -38,10 +52,11 @@ func (s *Spool) Reschedule(e Entry, priority int, due time.Time) (Entry, error) 
 	return s.alter("reschedule", e, n)
 }
 
-// RunNow makes a job that waits due, and releases it if it is held. See Hold.
+// RunNow makes a job that waits due, and releases it if it is held, or waits for a turn
+// of its array. See Hold.
 func (s *Spool) RunNow(e Entry) (Entry, error) {
 	n := e.Name
-	n.Held, n.Due = false, Truncate(s.Now())
+	n.Held, n.Queued, n.Due = false, false, Truncate(s.Now())
 	return s.alter("run now", e, n)
 }
 

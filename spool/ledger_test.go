@@ -21,6 +21,7 @@ type ledger struct {
 	final   map[string]int    // how many it must hold in the end
 	claimed map[string]string // by id and attempt: by whom
 	ended   map[string]string
+	turns   int // of each array; 0: it has no limit
 	problem string
 	said    said // to editors
 	fresh   info // the new file of an edit that is under way at the start
@@ -126,6 +127,7 @@ func isJob(rel string) bool {
 func (l *ledger) judge(now map[string]bool) {
 	ids := map[string]int{}
 	prepared := map[string]bool{}
+	turns := 0
 	for p := range now {
 		prefix, n, _ := parseEditFile(path.Base(p))
 		var err error
@@ -141,6 +143,9 @@ func (l *ledger) judge(now map[string]bool) {
 		} else {
 			ids[n.ID]++
 		}
+		if n.Turn {
+			turns++
+		}
 		if !l.present[p] && l.seen[p] {
 			l.fail("a name came back: %s", p)
 		}
@@ -149,6 +154,9 @@ func (l *ledger) judge(now map[string]bool) {
 	l.present = now
 	for id := range prepared {
 		ids[id] = max(ids[id], 1)
+	}
+	if l.turns > 0 && turns > l.turns {
+		l.fail("%d elements of an array are under way, %d is the limit", turns, l.turns)
 	}
 	for id, n := range ids {
 		if n > 1 {
@@ -212,6 +220,7 @@ func (w *world) finish() {
 	o := realOps()
 	o.now = func() time.Time { return w.t0.Add(48 * time.Hour) }
 	w.complete()
+	w.turns = 0
 	followed := w.present
 	if w.look(); !maps.Equal(followed, w.present) {
 		w.fail("the directories hold %v, and by the calls that were made they should hold %v", w.present, followed)
@@ -262,6 +271,12 @@ func workOff(s *Spool, l *ledger) error {
 	for range 3 { // a drop that is adopted is worked off in the next round
 		if _, err := s.Promote(); err != nil {
 			return err
+		}
+		if _, _, err := s.ShareTurns(func(Entry) (int, error) { return MaxIndex, nil }); err != nil {
+			return err
+		}
+		if l != nil {
+			l.look()
 		}
 		var names []Name
 		var drops []string

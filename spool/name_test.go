@@ -24,6 +24,9 @@ var spellings = []struct {
 	{Name{Due: aDue, Attempt: 6, Allowed: 9, Lost: 1, Given: 2, Snoozed: 3, ID: "a"}, "20261123T084718123Z.p0.a6-9x1y2z3.a.json", ""},
 	{Name{Due: aDue, Allowed: 4, Held: true, ID: "a"}, "20261123T084718123Z.p0.a0-4h.a.json", ""},
 	{Name{Due: aDue, Attempt: 2, Allowed: 5, Lost: 1, Held: true, ID: "a"}, "20261123T084718123Z.p0.a2-5x1h.a.json", ""},
+	{Name{Due: aDue, Allowed: 4, Queued: true, ID: "a-7"}, "20261123T084718123Z.p0.a0-4q.a-7.json", ""},
+	{Name{Due: aDue, Allowed: 4, Held: true, Queued: true, ID: "a-0"}, "20261123T084718123Z.p0.a0-4hq.a-0.json", ""},
+	{Name{Due: aDue, Attempt: 1, Allowed: 4, Lost: 1, Turn: true, ID: "b-1-2147483647"}, "20261123T084718123Z.p0.a1-4x1t.b-1-2147483647.json", ""},
 	{Name{Due: aDue, Attempt: 1, Allowed: 5, Snoozed: 1, ID: "a"}, "20261123T084718123Z.p0.a1-5z1.a.json", ""},
 	{
 		Name{Due: aDue, Priority: 5, Attempt: 1, Allowed: 4, Outcome: "done", Wait: 12 * time.Millisecond, Run: 1747 * time.Millisecond, ID: "job-1"},

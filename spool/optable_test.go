@@ -36,6 +36,40 @@ func settling(end func(c *Claim, w *scene) (Settled, error), to State) func(*sce
 	}
 }
 
+// element is settling for an element of an array, while another waits for its turn.
+func element(end func(c *Claim, w *scene) (Settled, error), to State) func(*scene) {
+	return func(w *scene) {
+		it := w.element(0, true, string(to))
+		w.element(1, false, pendingDir)
+		w.register()
+		c, err := w.lease.Claim(it.Name)
+		mustDo(w.t, err)
+		w.fates[string(it.Data)] = fate{string(Processing), string(to)}
+		w.op = func() error {
+			if w.settled {
+				return nil
+			}
+			settled, err := end(c, w)
+			if err == nil {
+				w.settled = true
+				err = w.x.SyncSettled(settled)
+			}
+			return err
+		}
+		w.again = w.op
+	}
+}
+
+// element puts an element of an array, with a turn or waiting for one.
+func (w *scene) element(index int, turn bool, to string) Item {
+	w.t.Helper()
+	it := w.item(ElementID("array", index), true)
+	it.Name.Turn, it.Name.Queued = turn, !turn
+	mustDo(w.t, w.s.Put(it))
+	w.fates[string(it.Data)] = fate{pendingDir, to}
+	return it
+}
+
 func putting() []operation {
 	one := func(id string, chosen bool, in time.Duration) func(*scene) {
 		return func(w *scene) {
@@ -174,6 +208,8 @@ func working() []operation {
 		{"Release", true, settling(func(c *Claim, w *scene) (Settled, error) { return c.Release(w.now) }, Pending)},
 		{"Snooze", true, settling(func(c *Claim, w *scene) (Settled, error) { return c.Snooze(w.now) }, Pending)},
 		{"Reject", true, settling(func(c *Claim, _ *scene) (Settled, error) { return c.Reject("no job") }, rejectedDir)},
+		{"Done of an element", false, element(func(c *Claim, _ *scene) (Settled, error) { return c.Done(Ending{Outcome: "done"}) }, Done)},
+		{"Retry of an element", false, element(func(c *Claim, w *scene) (Settled, error) { return c.Retry(w.now) }, Pending)},
 		{"Reap", false, func(w *scene) {
 			l, err := w.s.Register(1, "test", time.Minute)
 			mustDo(w.t, err)
@@ -327,6 +363,15 @@ func keeping() []operation {
 			}
 			w.now = w.now.Add(6 * time.Hour)
 			w.op = func() error { _, err := w.x.Promote(); return err }
+		}},
+		{"ShareTurns", false, func(w *scene) {
+			for i := range 3 {
+				w.element(i, false, pendingDir)
+			}
+			w.op = func() error {
+				_, _, err := w.x.ShareTurns(func(Entry) (int, error) { return 2, nil })
+				return err
+			}
 		}},
 		{"ChangeConfig", true, func(w *scene) {
 			mustDo(w.t, w.s.ChangeConfig(func([]byte) ([]byte, error) { return []byte("old settings"), nil }))

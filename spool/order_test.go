@@ -227,7 +227,7 @@ func TestCallBudgets(t *testing.T) {
 		name, want string
 		prepare    func(w *scene) func() error
 	}{
-		{"Put", "close 1, create 1, fsync 1, rename 1, stamp 1, syncdir 1, write 1", func(w *scene) func() error {
+		{"Put", "close 1, create 1, fsync 1, rename 1, syncdir 1, write 1", func(w *scene) func() error {
 			it := w.item("", false)
 			return func() error { return w.x.Put(it) }
 		}},
@@ -240,15 +240,15 @@ func TestCallBudgets(t *testing.T) {
 			it := w.item("job-1", true)
 			return func() error { return w.x.Put(it) }
 		}},
-		// 6 calls a job and 2 for all.
-		{"PutBatch of 20", "close 20, create 20, rename 20, stamp 20, syncdir 1, syncfs 1, write 20", func(w *scene) func() error {
+		// 4 calls a job and 2 for all.
+		{"PutBatch of 20", "close 20, create 20, rename 20, syncdir 1, syncfs 1, write 20", func(w *scene) func() error {
 			var items []Item
 			for range 20 {
 				items = append(items, w.item("", false))
 			}
 			return func() error { return errors.Join(w.x.PutBatch(items)...) }
 		}},
-		{"PutBatch of 3", "close 3, create 3, fsync 3, rename 3, stamp 3, syncdir 1, write 3", func(w *scene) func() error {
+		{"PutBatch of 3", "close 3, create 3, fsync 3, rename 3, syncdir 1, write 3", func(w *scene) func() error {
 			items := []Item{w.item("", false), w.item("", false), w.item("", false)}
 			return func() error { return errors.Join(w.x.PutBatch(items)...) }
 		}},

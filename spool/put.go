@@ -73,9 +73,7 @@ func (s *Spool) PutBatch(items []Item) (errs []error) {
 			}
 		}
 	}
-	for d := range dirty {
-		dirty[d] = s.Sync(d)
-	}
+	s.syncAll(dirty)
 	for i, p := range puts {
 		if errs[i] == nil {
 			errs[i] = uncertain(p.firstError(dirty))
@@ -85,6 +83,24 @@ func (s *Spool) PutBatch(items []Item) (errs []error) {
 		}
 	}
 	return errs
+}
+
+// syncAll makes the renames in the directories durable. Ids that people choose are spread
+// over 256 of them: then one syncfs costs less. After one that failed nothing is known of
+// any directory: an fsync that comes second may be told nothing.
+func (s *Spool) syncAll(dirty map[string]error) {
+	err := errors.ErrUnsupported
+	if len(dirty) >= syncFSFrom {
+		err = s.ops.syncFS(s.abs(tmpDir))
+	}
+	for d := range dirty {
+		switch {
+		case errors.Is(err, errors.ErrUnsupported):
+			dirty[d] = s.Sync(d)
+		case err != nil:
+			dirty[d] = err
+		}
+	}
 }
 
 // syncEach stands in where there is no syncfs. After one that failed, nothing is
@@ -147,7 +163,7 @@ func (p *put) write(sync bool) error {
 		return err
 	}
 	_, err = f.Write(p.it.Data)
-	if err == nil && !s.network {
+	if _, generated := ulidTime(p.it.Name.ID); err == nil && !s.network && !generated {
 		err = f.stamp(s.tick()) // the order of jobs that are due at once: see Ready
 	}
 	if err == nil && sync {

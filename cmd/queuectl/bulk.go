@@ -41,10 +41,10 @@ type bulk struct {
 	piped bool         // and perhaps more, nobody knows how many
 	bar   *progress
 
-	seen   int   // entries
-	failed int   //
-	sole   error // what went wrong with the only one so far
-	line   entry // and which it was
+	seen   int // entries
+	failed int
+	sole   *fsq.Enqueued // what went wrong with the only one so far
+	line   entry         // and which it was
 	first  *fsq.Enqueued
 	warned map[string]bool
 	broken error // nothing more can be queued
@@ -58,6 +58,9 @@ const (
 	// bulkChunk is how many jobs are made durable together: many enough for the price of
 	// the fsyncs not to show, few enough for ids to appear soon.
 	bulkChunk = 4096
+	// bulkAtOnce is how many chunks are on their way at a time: while one waits for the
+	// disk, the next is written.
+	bulkAtOnce = 2
 	// bulkMemory bounds what has been read and is not queued yet, in bytes.
 	bulkMemory = 32 << 20
 	// bulkPause is how long a chunk waits for more: who types, or watches, sees each.
@@ -105,93 +108,123 @@ func (b *bulk) run(ctx context.Context, produce func(put func(entry) bool) error
 			}
 		})
 	}()
-	defer close(quit)
-	defer room.open()
-	for {
-		chunk, open := collect(entries)
-		if err := b.put(ctx, chunk); err != nil {
-			return err
+	stop := sync.OnceFunc(func() { close(quit); room.open() })
+	defer stop()
+	underway := make(chan *chunk, bulkAtOnce-1)
+	go func() {
+		defer close(underway)
+		for open := true; open; {
+			c := &chunk{done: make(chan struct{})}
+			c.entries, open = collect(entries)
+			c.prepare(ctx, b)
+			select {
+			case underway <- c:
+				go c.put()
+			case <-quit:
+				return
+			}
 		}
-		for _, e := range chunk {
+	}()
+	var reportErr error
+	for c := range underway {
+		<-c.done
+		if reportErr != nil {
+			continue // nobody listens; but what is half-way in is let in
+		}
+		reportErr = b.report(c.entries, c.results)
+		for _, e := range c.entries {
 			room.give(e.size)
 		}
-		if b.broken != nil {
-			break
+		if reportErr != nil || b.broken != nil {
+			stop()
 		}
-		if !open {
-			if produceErr != nil {
-				b.bar.clear()
-				return produceErr
-			}
-			break
-		}
+	}
+	if reportErr != nil {
+		return reportErr
+	}
+	if b.broken == nil && produceErr != nil {
+		b.bar.clear()
+		b.tellFirst()
+		return produceErr
 	}
 	return b.end(ctx)
 }
 
+// chunk is what is made durable together.
+type chunk struct {
+	entries []entry
+	batch   *fsq.Batch
+	results []fsq.Enqueued
+	done    chan struct{}
+}
+
+// prepare gives the jobs their ids: in the order of the input, whatever chunk is faster.
+func (c *chunk) prepare(ctx context.Context, b *bulk) {
+	jobs := make([]fsq.Job, 0, len(c.entries))
+	for i := range c.entries {
+		if c.entries[i].err == nil {
+			jobs = append(jobs, c.entries[i].job)
+		}
+	}
+	c.batch = b.q.Prepare(ctx, jobs, fsq.EnqueueOptions{Hold: b.over.flags.hold})
+}
+
+func (c *chunk) put() {
+	defer close(c.done)
+	put := c.batch.Put()
+	c.results = make([]fsq.Enqueued, len(c.entries))
+	for i := range c.entries {
+		if c.entries[i].err != nil {
+			c.results[i].Err = c.entries[i].err
+			continue
+		}
+		c.results[i], put = put[0], put[1:]
+	}
+}
+
 // collect waits for the first entry and takes those that follow it without a pause.
-func collect(entries <-chan entry) (chunk []entry, open bool) {
+func collect(entries <-chan entry) (all []entry, open bool) {
 	e, open := <-entries
 	if !open {
 		return nil, false
 	}
-	chunk = append(chunk, e)
+	all = append(all, e)
 	size := e.size
-	for len(chunk) < bulkChunk && size < bulkMemory/2 {
+	for len(all) < bulkChunk && size < bulkMemory/2 {
 		select {
 		case e, open = <-entries:
 		default:
 			select {
 			case e, open = <-entries:
 			case <-time.After(bulkPause):
-				return chunk, true
+				return all, true
 			}
 		}
 		if !open {
-			return chunk, false
+			return all, false
 		}
-		chunk = append(chunk, e)
+		all = append(all, e)
 		size += e.size
 	}
-	return chunk, true
-}
-
-// put queues a chunk and reports it.
-func (b *bulk) put(ctx context.Context, chunk []entry) error {
-	jobs := make([]fsq.Job, 0, len(chunk))
-	for i := range chunk {
-		if chunk[i].err == nil {
-			jobs = append(jobs, chunk[i].job)
-		}
-	}
-	put := b.q.EnqueueWith(ctx, jobs, fsq.EnqueueOptions{Hold: b.over.flags.hold})
-	results := make([]fsq.Enqueued, len(chunk))
-	for i := range chunk {
-		if chunk[i].err != nil {
-			results[i].Err = chunk[i].err
-			continue
-		}
-		results[i], put = put[0], put[1:]
-	}
-	return b.report(chunk, results)
+	return all, true
 }
 
 // report tells of each result in the order of the input.
-func (b *bulk) report(chunk []entry, results []fsq.Enqueued) error {
+func (b *bulk) report(entries []entry, results []fsq.Enqueued) error {
 	b.bar.clear()
 	var text bytes.Buffer
 	out := &output{w: &text}
 	refused := 0
 	for i, r := range results {
 		b.seen++
-		for _, u := range chunk[i].unknown {
+		for _, u := range entries[i].unknown {
 			if !b.warned[u] {
 				b.warned[u] = true
 				b.a.warn("%s", u)
 			}
 		}
 		if r.Err != nil {
-			if b.fail(out, chunk[i], r); !personal(r.Err) {
+			if b.fail(out, entries[i], r); !personal(r.Err) {
 				refused++
 			}
 			continue
@@ -199,7 +232,7 @@ func (b *bulk) report(chunk []entry, results []fsq.Enqueued) error {
 		if b.first == nil {
 			b.first = &r
 		}
-		if err := b.succeed(out, chunk[i], r); err != nil {
+		if err := b.succeed(out, entries[i], r); err != nil {
 			return err
 		}
 	}
@@ -258,11 +291,11 @@ func (b *bulk) fail(out *output, e entry, r fsq.Enqueued) {
 			Array string `json:"element,omitempty"`
 			Error string `json:"error"`
 		}{e.source, e.line, b.element(r), r.Err.Error()})
-		b.sole = r.Err
+		b.sole = &r
 		return
 	}
 	if b.seen == 1 {
-		b.sole, b.line = r.Err, e
+		b.sole, b.line = &r, e
 		return
 	}
 	b.tellFirst()
@@ -278,7 +311,7 @@ func (b *bulk) element(r fsq.Enqueued) string {
 
 func (b *bulk) tellFirst() {
 	if b.sole != nil && !b.a.json {
-		b.a.report(b.placed(b.line, fsq.Enqueued{Err: b.sole}))
+		b.a.report(b.placed(b.line, *b.sole))
 		b.sole = nil
 	}
 }
@@ -302,9 +335,9 @@ func (b *bulk) end(ctx context.Context) error {
 	b.bar.clear()
 	if b.seen == 1 && b.sole != nil {
 		if b.a.json {
-			return &reported{exitCode(b.sole)}
+			return &reported{exitCode(b.sole.Err)}
 		}
-		return duplicateHint(b.sole)
+		return duplicateHint(b.sole.Err)
 	}
 	b.tellFirst()
 	if b.first != nil {

@@ -42,7 +42,7 @@ type command struct {
 	// undashed is asked about a line with a flag that the command does not have: where the
 	// arguments are somebody else's command line, "--" is probably missing. nil: nothing to
 	// say.
-	undashed func(line) error
+	undashed func(l line, unknown string) error
 	// rest: from the first argument on all is one command line, with flags of its own.
 	rest bool
 

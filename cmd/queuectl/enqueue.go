@@ -24,9 +24,10 @@ environment (--export).
 JOB is a JSON object, or "-" for a stream of them on stdin. Its "command" is a string for
 sh -c or an array that runs without a shell. All other fields are optional: id, priority
 (-999 to 999, higher first), run_at (RFC 3339, local time without a zone, or "+10m"),
-timeout_seconds, max_retries, backoff_base, cwd, umask, env, stdin, tags, metadata. A flag
-beats what a document says; --env and --tag add to it, and --timeout, --max-retries and
---backoff-base are for those that do not say it themselves.
+timeout_seconds, max_retries, backoff_base, cwd, umask, env, stdin, tags, metadata,
+snooze_codes, snooze_max, fatal_codes. A flag beats what a document says; --env and --tag
+add to it, and the flags that have an environment variable (--timeout, --max-retries and
+so on) are for those that do not say it themselves.
 
 --lines makes a job of each line of stdin that is not empty, from a command behind "--"
 (replacements are exact), or from a shell text (each is quoted: do not quote it again). A
@@ -50,7 +51,7 @@ go on.`,
 			{exitUsage, "wrong usage or not a job; nothing was queued"},
 			{exitConflict, "the spool has a job with this id"},
 		},
-		settings: []string{"max-retries", "backoff-base", "timeout"},
+		settings: []string{"max-retries", "backoff-base", "timeout", "snooze-codes", "snooze-max", "fatal-codes"},
 		flags:    newFlagSet(),
 		letters:  map[string]string{"c": "command", "f": "file", "0": "null"},
 		undashed: undashed,
@@ -84,17 +85,19 @@ func (a *app) sourceOf(args []string, o *enqueueFlags) (source, error) {
 	case s.argv != nil && s.text != "":
 		return s, usagef(`either -c or a command behind "--", not both`)
 	case s.lines:
-		return s, a.lineSource(&s, args, o)
+		err := a.lineSource(&s, args, o)
+		return s, err
 	case o.null:
 		return s, usagef("--null belongs to --lines")
 	case s.argv == nil && s.text == "":
-		return s, s.takeDocuments(args, o)
+		err := s.takeDocuments(args, o, a.line)
+		return s, err
 	case len(s.streams) > 0:
 		return s, usagef("either a command or -f, not both")
 	case len(args) > 0 && looksLikeJob(args[0]):
 		return s, usagef("either a command or JSON documents, not both")
 	case len(args) > 0:
-		return s, missingDashes(a.line.typed, "")
+		return s, a.line.withoutDashes()
 	}
 	return s, nil
 }
@@ -120,15 +123,15 @@ func (a *app) lineSource(s *source, args []string, o *enqueueFlags) error {
 }
 
 // takeDocuments sorts arguments that are documents.
-func (s *source) takeDocuments(args []string, o *enqueueFlags) error {
+func (s *source) takeDocuments(args []string, o *enqueueFlags, l line) error {
 	if len(args) == 0 && len(s.streams) == 0 {
 		return &usageError{
 			problem: `queuectl enqueue needs a command behind "--", -c TEXT, -f FILE or a JSON document`,
 			hint:    "queuectl enqueue -- make all",
 		}
 	}
-	if len(args) > 0 && !slices.ContainsFunc(args, looksLikeJob) {
-		return notJSON(args)
+	if len(args) > 0 && !looksLikeJob(args[0]) {
+		return notJSON(args, l)
 	}
 	var streams []string
 	for _, arg := range args {
@@ -255,45 +258,64 @@ func looksLikeJob(arg string) bool {
 }
 
 // notJSON answers who typed a command, or a file's name, instead of a job.
-func notJSON(args []string) error {
+func notJSON(args []string, l line) error {
 	if len(args) == 1 && exists(args[0]) {
 		return &usageError{
 			problem: fmt.Sprintf("%q is not a job: a job is a JSON object, or a command behind \"--\"", args[0]),
 			hint:    "queuectl enqueue -f " + asWord(args[0]) + " reads the job from that file; queuectl enqueue -- " + asWord(args[0]) + " runs it",
 		}
 	}
-	return missingDashes(args, "")
+	// All flags are queuectl's own, wherever they stand.
+	flags, rest := []string{}, args
+	for _, w := range l.typed {
+		if len(rest) > 0 && w == rest[0] {
+			rest = rest[1:]
+		} else {
+			flags = append(flags, w)
+		}
+	}
+	return missingDashes(args, flags)
 }
 
 // undashed answers who typed a command with flags of its own, such as ls -l.
-func undashed(l line) error {
+func undashed(l line, unknown string) error {
 	if len(l.args) == 0 || looksLikeJob(l.args[0]) || l.dashed >= 0 {
 		return nil
 	}
-	lines := ""
-	if slices.Contains(l.typed, "--lines") {
-		lines = "--lines "
+	for _, w := range l.typed[:max(slices.Index(l.typed, l.args[0]), 0)] {
+		if f, _, ok := splitFlag(w); ok && f.name == unknown {
+			return nil // it stands before the command: a slip in a flag of queuectl's
+		}
 	}
-	// The flags that stand before the command are queuectl's.
-	at := slices.Index(l.typed, l.args[0])
-	return missingDashes(l.typed[at:], lines)
+	return l.withoutDashes()
+}
+
+// withoutDashes takes the flags that stand before the first argument for queuectl's, and
+// those behind it for the command's.
+func (l line) withoutDashes() error {
+	at := max(slices.Index(l.typed, l.args[0]), 0)
+	return missingDashes(l.typed[at:], l.typed[:at])
 }
 
 // missingDashes is for a command line that stands where a job is expected. flags are what
 // stood before it.
-func missingDashes(typed []string, flags string) error {
+func missingDashes(typed, flags []string) error {
 	text := strings.Join(typed, " ")
+	say := "queuectl enqueue "
+	for _, f := range flags {
+		say += asWord(f) + " "
+	}
 	e := &usageError{problem: fmt.Sprintf("%q is not a job: a command stands behind \"--\"", text)}
 	if len(typed) == 1 && strings.ContainsAny(text, " \t\n|&;<>()$`*?") {
 		e.problem = fmt.Sprintf("%q is not a job: a shell text is the value of -c", text)
-		e.hint = "queuectl enqueue " + flags + "-c " + shellQuote(text)
+		e.hint = say + "-c " + shellQuote(text)
 		return e
 	}
 	words := make([]string, len(typed))
 	for i, w := range typed {
 		words[i] = asWord(w)
 	}
-	e.hint = "queuectl enqueue " + flags + "-- " + strings.Join(words, " ")
+	e.hint = say + "-- " + strings.Join(words, " ")
 	return e
 }
 

@@ -40,7 +40,7 @@ func (a *app) enqueueLines(ctx context.Context, s source, over *overlay) error {
 		lines := &lineReader{in: in, end: end}
 		for {
 			line, err := lines.next()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return nil
 			}
 			if err != nil && !errors.Is(err, errLongLine) {

@@ -134,7 +134,8 @@ func (v *overlay) parse(doc []byte, now time.Time) (job fsq.Job, unknown []strin
 		}
 		unknown = append(unknown, fmt.Sprintf("unknown field %q kept as it is%s", u.Name, near))
 	}
-	return job, unknown, v.apply(&job)
+	err = v.apply(&job)
+	return job, unknown, err
 }
 
 // apply lays the flags over a job and judges the result.
@@ -175,6 +176,15 @@ func (v *overlay) apply(j *fsq.Job) error {
 	}
 	if s.personal("timeout") && !j.TimeoutSet {
 		j.Timeout, j.TimeoutSet = s.cfg.Timeout, true
+	}
+	if s.personal("snooze-codes") && j.SnoozeCodes == nil {
+		j.SnoozeCodes = &s.cfg.SnoozeCodes
+	}
+	if s.personal("snooze-max") && j.SnoozeMax == nil {
+		j.SnoozeMax = &s.cfg.SnoozeMax
+	}
+	if s.personal("fatal-codes") && j.FatalCodes == nil {
+		j.FatalCodes = &s.cfg.FatalCodes
 	}
 	return j.Validate()
 }

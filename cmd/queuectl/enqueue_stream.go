@@ -73,7 +73,7 @@ func (a *app) enqueueStreams(ctx context.Context, q *fsq.Queue, jobs []fsq.Job, 
 func (a *app) readDocuments(docs *documentReader, name string, over *overlay, put func(entry) bool) (n int, err error) {
 	for {
 		doc, line, err := docs.next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return n, nil
 		}
 		if err != nil && !errors.Is(err, errLongLine) {

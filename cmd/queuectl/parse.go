@@ -114,7 +114,7 @@ func parseLine(root *command, settings *flag.FlagSet, args []string) (line, erro
 		return l, nil
 	}
 	if unknown != "" && l.cmd.undashed != nil {
-		if err := l.cmd.undashed(l); err != nil {
+		if err := l.cmd.undashed(l, unknown); err != nil {
 			return l, err
 		}
 	}

@@ -214,8 +214,8 @@ func TestReadmeSettings(t *testing.T) {
 func TestReadmeJobFields(t *testing.T) {
 	fields := firstCells(t, section(t, readText(t, "README.md"), "Jobs"))
 	values := map[string]string{
-		"id": `"x"`, "command": `"true"`, "priority": "1", "run_at": `"+1m"`, "timeout_seconds": "1", "max_retries": "1",
-		"backoff_base": "2", "snooze_codes": "[75]", "snooze_max": "1", "fatal_codes": "[100]", "cwd": `"/"`, "env": `{"A":"b"}`, "stdin": `"x"`, "tags": `["x"]`, "metadata": "1",
+		"id": `"x-1"`, "command": `"true"`, "priority": "1", "run_at": `"+1m"`, "timeout_seconds": "1", "max_retries": "1",
+		"backoff_base": "2", "snooze_codes": "[75]", "snooze_max": "1", "fatal_codes": "[100]", "cwd": `"/"`, "umask": `"022"`, "array": `{"id":"x","index":1}`, "env": `{"A":"b"}`, "stdin": `"x"`, "tags": `["x"]`, "metadata": "1",
 		"enqueued_at": `"2026-11-23T08:47:18.123Z"`,
 	}
 	var doc []string

@@ -24,7 +24,7 @@ func TestTrustGroupOfOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := newSettings()
-		if err := s.parse(test.args, configFile{path, "spool"}); err != nil {
+		if err := s.parse(test.args, configFile{path, "spool", ""}); err != nil {
 			t.Fatal(err)
 		}
 		if s.cfg.TrustGroup != test.trust || s.cfg.MaxRetries != 7 || len(s.untrusted) == 1 != (test.mode == 0o660 && test.args == nil) {

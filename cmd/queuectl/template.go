@@ -108,7 +108,7 @@ func checkShell(segments []segment) error {
 	var state shellState
 	for _, s := range segments {
 		if s.key == "" {
-			for i := 0; i < len(s.text); i++ {
+			for i := range len(s.text) {
 				state.take(s.text[i])
 			}
 			continue
