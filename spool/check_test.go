@@ -198,7 +198,7 @@ func TestBreaches(t *testing.T) {
 			mustPut(t, s, "job-1")
 			rel := c.fault(s)
 			clock := driveClock(s)
-			clock.add(2 * time.Second)
+			clock.add(2 * time.Minute)
 			before := tree(t, s)
 			check := func() []Breach {
 				r, err := s.Check(func(_ Entry, data []byte) error {

@@ -233,7 +233,7 @@ func TestTransitionsAreInFewFiles(t *testing.T) {
 		},
 		{
 			"removals", []string{"unlink"},
-			[]string{"cancel.go", "check.go", "clock.go", "config.go", "demand.go", "drop.go", "editing.go", "lease.go", "log.go", "open.go", "pause.go", "put.go", "reap.go", "recover.go", "reject.go", "request.go", "reserve.go", "retry.go", "sweep.go"},
+			[]string{"cancel.go", "check.go", "clock.go", "config.go", "demand.go", "drop.go", "editing.go", "lease.go", "log.go", "open.go", "pause.go", "put.go", "reap.go", "recover.go", "reject.go", "remove_queue.go", "request.go", "reserve.go", "retry.go", "sweep.go"},
 			"no program deletes what it cannot read",
 		},
 	} {

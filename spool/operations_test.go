@@ -133,6 +133,12 @@ func (w *scene) after(c call, err error) {
 
 // kill is what the kernel does when the processes are gone.
 func (w *scene) kill() {
+	// The processes of a scene are one; what that remembers goes with it, too.
+	if entries, err := os.ReadDir(w.dir() + "/" + workersDir); err == nil {
+		for _, e := range entries {
+			ownLeases.Delete(strings.TrimSuffix(strings.TrimPrefix(e.Name(), "."), suffix))
+		}
+	}
 	for _, f := range w.files {
 		_ = f.Close()
 	}
