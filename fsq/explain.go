@@ -19,6 +19,7 @@ type Reason string
 const (
 	ReasonDropped   Reason = "dropped"   // a file that no worker has adopted yet
 	ReasonHeld      Reason = "held"      // until somebody releases it
+	ReasonArray     Reason = "array"     // its array has no turn for it
 	ReasonScheduled Reason = "scheduled" // its time has not come
 	ReasonRetry     Reason = "retry"     // it failed, and its wait is not over
 	ReasonSnoozed   Reason = "snoozed"   // it asked for a later try, and its wait is not over
@@ -101,7 +102,9 @@ func (q *Queue) Explain(ctx context.Context, id string) (Explanation, error) {
 	case Scheduled, Retrying:
 		x.Reason = waitReason(i)
 	case Held:
-		x.Reason = ReasonHeld
+		if x.Reason = ReasonHeld; i.HeldBy == HeldByArray {
+			x.Reason = ReasonArray
+		}
 	case Done:
 		x.Reason = ReasonDone
 	case Cancelled:

@@ -46,6 +46,7 @@ type completer struct {
 	flags  []given
 	ended  bool // "--" was there
 	help   bool // the words are those of a help
+	lost   bool // a word was no command
 	offers offer
 	found  []fsq.Candidate
 }
@@ -73,11 +74,14 @@ func (c *completer) word(ctx context.Context, before []string, last string) {
 	pending := "" // a flag whose value comes next
 	for _, w := range before {
 		f, hasValue, isFlag := splitFlag(w)
+		if long := c.cmd.letters[f.name]; long != "" {
+			f.name = long
+		}
 		switch {
 		case pending != "":
 			c.flags = append(c.flags, given{pending, w})
 			pending = ""
-		case c.ended || !isFlag:
+		case c.ended || !isFlag || c.cmd.rest && len(c.args) > 0:
 			c.take(w)
 		case w == "--":
 			c.ended = true
@@ -88,7 +92,9 @@ func (c *completer) word(ctx context.Context, before []string, last string) {
 		}
 	}
 	f, hasValue, isFlag := splitFlag(last)
+	c.ended = c.ended || c.cmd.rest && len(c.args) > 0
 	switch {
+	case c.lost:
 	case pending != "":
 		c.value(ctx, pending, last, "")
 	case isFlag && hasValue && !c.ended:
@@ -111,6 +117,8 @@ func (c *completer) take(w string) {
 		c.cmd = next
 	case w == "help":
 		c.help = true
+	default:
+		c.lost = true
 	}
 }
 

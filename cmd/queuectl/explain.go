@@ -65,6 +65,8 @@ func explanation(x fsq.Explanation, now time.Time) string {
 		s.addIf(x.Workers > 0, "A worker does so when nobody writes to it any more")
 	case fsq.ReasonHeld:
 		s.add("%s is held: it waits until queuectl release %s", id, argument(x.ID))
+	case fsq.ReasonArray:
+		s.add("%s waits for its array, of which only so many may run at a time: it gets its turn when another of them has ended", id)
 	case fsq.ReasonScheduled:
 		s.add("%s waits for its time: it is due %s", id, due(x, now))
 	case fsq.ReasonRetry:

@@ -22,6 +22,7 @@ func TestExplanation(t *testing.T) {
 		{fsq.Explanation{Reason: fsq.ReasonDropped, Error: "not a job yet: it is empty"},
 			"x is a file in pending/ that no worker has taken in yet. It is not a job yet: it is empty. No worker is running; queuectl worker start starts one."},
 		{fsq.Explanation{Reason: fsq.ReasonHeld}, "x is held: it waits until queuectl release x."},
+		{fsq.Explanation{Reason: fsq.ReasonArray}, "x waits for its array, of which only so many may run at a time: it gets its turn when another of them has ended."},
 		{fsq.Explanation{Reason: fsq.ReasonScheduled, DueAt: at(10 * time.Minute)}, "x waits for its time: it is due in 10m (TIME)."},
 		{fsq.Explanation{Reason: fsq.ReasonRetry, DueAt: at(4 * time.Second), Attempts: 2, MaxAttempts: 4, LastOutcome: "failed", Error: "exit status 1", LastLine: "no\x1b[2J"},
 			`x waits for attempt 3 of 4, which is due in 4s (TIME). Attempt 2 failed: exit status 1; the last line on its stderr was "no\x1b[2J".`},

@@ -33,7 +33,7 @@ _queuectl() {
 			continue
 		fi
 		candidate=${candidate#"$prefix"}
-		if [[ $quoted != [\'\"] ]]; then
+		if [[ $quoted != [\'\"] && $candidate == *[!A-Za-z0-9_.,:=@%+/-]* ]]; then
 			printf -v candidate '%q' "$candidate"
 		fi
 		COMPREPLY+=("$candidate")
