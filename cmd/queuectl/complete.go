@@ -255,7 +255,7 @@ func (c *completer) argument(ctx context.Context, prefix string) {
 			c.add(prefix, "true", "")
 			c.add(prefix, "false", "")
 		}
-	case name == "QUEUE":
+	case name == "NAME" && strings.HasPrefix(c.cmd.path, "queuectl queue "):
 		names, _ := fsq.QueueNames(c.spool())
 		for _, n := range names {
 			c.add(prefix, n, "")
