@@ -37,7 +37,7 @@ fish: once, queuectl completion fish >~/.config/fish/completions/queuectl.fish`,
 		also: []string{"completions", "complete"},
 		examples: []example{
 			{"In this shell", "source <(queuectl completion bash)"},
-			{"In every fish from now on", "queuectl completion fish >~/.config/fish/completions/queuectl.fish"},
+			{"In this fish", "queuectl completion fish | source"},
 		},
 		ignoreConfig: true,
 		run:          func(_ context.Context, args []string) error { return a.completion(args[0]) },

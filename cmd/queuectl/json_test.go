@@ -27,6 +27,7 @@ var (
 		`init`,
 		`enqueue {"id":"a","command":"echo\u0020ok"} {"id":"b","command":"exit\u00203","max_retries":0} {"id":"c","command":"exit\u002075"}`,
 		`enqueue {"id":"later","command":"true","run_at":"+1h"} {"command":"true"}`,
+		`enqueue {"id":"e","command":"true","run_at":"+1h"}`, `hold e`, `release e`, `set e --priority 5`, `run-now e`,
 		`pause --reason x`, `status`, `resume`,
 		`worker start --drain --count 2`, `worker list`,
 		`status`, `list`, `show b`, `explain b`, `explain later`, `logs a`, `stats`, `wait a`,
@@ -39,9 +40,10 @@ var (
 		"queuectl events":      {fsq.Transition{}},
 		"queuectl worker stop": {stopResult{}},
 		"queuectl kill":        {actResult{}},
+		"queuectl edit":        {actResult{}},
 	}
 	// silentCommands print nothing, or what the job that they run prints.
-	silentCommands = []string{"queuectl run", "queuectl config set", "queuectl config unset"}
+	silentCommands = []string{"queuectl run", "queuectl watch", "queuectl config set", "queuectl config unset"}
 	// stdin is what "-" reads: a job, and a line that is none.
 	stdin = `{"command":"true"}` + "\n" + `{"command":3}` + "\n"
 )
