@@ -135,7 +135,7 @@ func waitReason(i JobInfo) Reason {
 func deadReason(i JobInfo) Reason {
 	fatal := len(i.Records) > 0 && i.Records[len(i.Records)-1].Number == i.Attempts && i.Records[len(i.Records)-1].Fatal
 	switch {
-	case i.Outcome == "":
+	case i.Outcome == outcomeBuried:
 		return ReasonBuried
 	case i.Outcome == string(OutcomeLost):
 		return ReasonLost

@@ -154,7 +154,7 @@ func explainDead(s *sentences, x fsq.Explanation, now time.Time) {
 	case fsq.ReasonCancelled:
 		s.add("%s was cancelled %s%s", id, ago(x.EndedAt, now), ran(x))
 	case fsq.ReasonBuried:
-		s.add("%s lies in dead/ although it never failed for good: somebody has moved it there", id)
+		s.add("%s lies in dead/ because somebody has moved it there", id)
 	case fsq.ReasonLost:
 		s.add("%s was given up %s: it has lost its worker %s, and what kills its workers is not tried for ever", id, ago(x.EndedAt, now), times(x.Lost))
 	case fsq.ReasonFatal:

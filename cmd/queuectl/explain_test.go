@@ -61,7 +61,7 @@ func TestExplanation(t *testing.T) {
 		{fsq.Explanation{Reason: fsq.ReasonCancelled, EndedAt: at(-3 * time.Second)},
 			"x was cancelled 3s ago. queuectl retry x puts it back with all its retries."},
 		{fsq.Explanation{Reason: fsq.ReasonBuried, EndedAt: at(-3 * time.Second)},
-			"x lies in dead/ although it never failed for good: somebody has moved it there. queuectl retry x puts it back with all its retries."},
+			"x lies in dead/ because somebody has moved it there. queuectl retry x puts it back with all its retries."},
 	} {
 		test.x.ID = "x"
 		have := explanation(test.x, now)
