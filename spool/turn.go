@@ -2,7 +2,6 @@ package spool
 
 import (
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -31,7 +30,7 @@ func (s *Spool) Ahead(n Name, now time.Time) (ahead, higher int, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	earlier := func(a, b Name) bool { return strings.Compare(a.ID, b.ID) < 0 }
+	earlier := func(a, b Name) bool { return a.ID < b.ID }
 	if slices.ContainsFunc(append(tied, n), func(n Name) bool { _, generated := ulidTime(n.ID); return !generated }) {
 		mine := s.EnqueuedAt(n)
 		byID := earlier

@@ -96,9 +96,9 @@ func (c *completer) word(ctx context.Context, before []string, last string) {
 	switch {
 	case c.lost:
 	case pending != "":
-		c.value(ctx, pending, last, "")
+		c.value(pending, last, "")
 	case isFlag && hasValue && !c.ended:
-		c.value(ctx, f.name, f.value, last[:len(last)-len(f.value)])
+		c.value(f.name, f.value, last[:len(last)-len(f.value)])
 	case strings.HasPrefix(last, "-") && !c.ended:
 		c.flagNames(last)
 	case len(c.cmd.sub) > 0:
@@ -162,7 +162,7 @@ func (c *completer) flagNames(prefix string) {
 }
 
 // value completes the value of a flag; typed is what stands before it in the same word.
-func (c *completer) value(ctx context.Context, name, prefix, typed string) {
+func (c *completer) value(name, prefix, typed string) {
 	f := c.lookup(name)
 	if f == nil {
 		return

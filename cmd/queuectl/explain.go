@@ -220,7 +220,7 @@ func because(x fsq.Explanation) string {
 		why = "there is no record of why"
 	}
 	if x.LastLine != "" {
-		why += fmt.Sprintf(`; the last line on its stderr was "%s"`, shorten(clean(x.LastLine), lastLineWidth))
+		why += `; the last line on its stderr was "` + shorten(clean(x.LastLine), lastLineWidth) + `"`
 	}
 	return why
 }

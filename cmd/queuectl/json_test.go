@@ -155,8 +155,10 @@ This document is written from the types of what the commands print.
 	}
 	b.WriteString("\n## Objects\n")
 	// Tables name further types as they are written.
-	for i := 0; i < len(d.named); i++ {
-		fmt.Fprintf(&b, "\n### %s\n\n%s", d.named[i].Name(), d.table(d.named[i]))
+	done := 0
+	for done < len(d.named) {
+		fmt.Fprintf(&b, "\n### %s\n\n%s", d.named[done].Name(), d.table(d.named[done]))
+		done++
 	}
 	return b.String()
 }

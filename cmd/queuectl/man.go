@@ -111,7 +111,7 @@ func (a *app) showPage(ctx context.Context, p page, source bool) error {
 		a.out.printf("%s", roff)
 		return nil
 	case a.out.terminal():
-		if shown, err := manual(ctx, p.file(), roff); shown {
+		if shown, err := a.manual(ctx, p.file(), roff); shown {
 			return err
 		}
 	}
@@ -120,7 +120,7 @@ func (a *app) showPage(ctx context.Context, p page, source bool) error {
 }
 
 // manual has man(1) show a page; shown is false if there is none, and nothing was shown.
-func manual(ctx context.Context, file, roff string) (shown bool, err error) {
+func (a *app) manual(ctx context.Context, file, roff string) (shown bool, err error) {
 	program, err := exec.LookPath("man")
 	if err != nil {
 		return false, nil
@@ -136,7 +136,7 @@ func manual(ctx context.Context, file, roff string) (shown bool, err error) {
 		return false, nil
 	}
 	cmd := exec.CommandContext(ctx, program, path)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.in, a.out.w, a.err.w
 	if err := cmd.Run(); err != nil {
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
