@@ -141,7 +141,7 @@ func (s *slot) attempt(job Job) ending {
 	}
 	s.in.w.emit(Event{Kind: EventStarted, JobID: n.ID, Command: e.command, Attempt: n.Attempt, MaxAttempts: n.Allowed})
 	begun := time.Now()
-	err := s.handle(r, s.timeout(job), stdout, stderr, result, progress)
+	err := s.handle(r, q.timeout(job), stdout, stderr, result, progress)
 	e.run = time.Since(begun)
 	e.outcome = outcomeOf(err, context.Cause(s.ctx), q.codes(job))
 	e.fill(err, q.s.Now())
@@ -164,11 +164,11 @@ func waited(start, due, enqueued time.Time) time.Duration {
 	return max(start.Sub(due), 0)
 }
 
-func (s *slot) timeout(job Job) time.Duration {
+func (q *Queue) timeout(job Job) time.Duration {
 	if job.TimeoutSet {
 		return job.Timeout
 	}
-	return s.in.q.cfg.Timeout
+	return q.cfg.Timeout
 }
 
 // outputCheck is how often a running attempt's output is measured. What a job writes

@@ -27,43 +27,17 @@ func (a *app) help(c, root *command) string {
 	}
 	if len(c.sub) > 0 {
 		section("COMMANDS")
-		var rows [][2]string
-		for _, s := range c.sub {
-			rows = append(rows, [2]string{s.name, s.short})
-		}
-		if c == root {
-			rows = append(rows, [2]string{"help", "Show the help of a command"})
-		}
-		columnsOf(&b, rows)
+		columnsOf(&b, commandRows(c, root))
 	}
-	var flags [][2]string
-	if c != root {
-		letterOf := make(map[string]string)
-		for letter, name := range c.letters {
-			letterOf[name] = letter
-		}
-		c.flags.VisitAll(func(f *flag.Flag) {
-			before := len(flags)
-			if flags = appendFlag(flags, f, false); letterOf[f.Name] != "" && len(flags) > before {
-				flags[before][0] = "-" + letterOf[f.Name] + ", " + flags[before][0]
-			}
-		})
-	}
-	for _, key := range c.settings {
-		flags = appendFlag(flags, a.settings.flags.Lookup(key), true)
-	}
-	if len(flags) > 0 {
+	if flags := a.flagRows(c, root); len(flags) > 0 {
 		section("FLAGS")
 		columnsOf(&b, flags)
 	}
 	if len(c.settings) > 0 {
 		b.WriteString("\n  A flag beats its environment variable, which beats the spool's config.\n")
 	}
-	var global [][2]string
-	root.flags.VisitAll(func(f *flag.Flag) { global = appendFlag(global, f, true) })
-	global = append(global, [2]string{"-h, --help", "show this help"}, [2]string{"--version", "print the version"})
 	section("GLOBAL FLAGS")
-	columnsOf(&b, global)
+	columnsOf(&b, globalRows(root))
 	section("EXAMPLES")
 	for i, e := range c.examples {
 		if i > 0 {
@@ -72,11 +46,7 @@ func (a *app) help(c, root *command) string {
 		fmt.Fprintf(&b, "  # %s\n  %s\n", e.what, strings.ReplaceAll(e.line, "\n", "\n  "))
 	}
 	section("EXIT STATUS")
-	var exits [][2]string
-	for _, e := range c.exitStatuses() {
-		exits = append(exits, [2]string{fmt.Sprintf("%-3d", e.code), e.when})
-	}
-	columnsOf(&b, exits)
+	columnsOf(&b, exitRows(c))
 	return b.String()
 }
 

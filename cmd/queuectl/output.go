@@ -69,7 +69,14 @@ func (o *output) json(v any) error { return o.encode(v, "  ") }
 // jsonLine prints v as one line of a stream of documents.
 func (o *output) jsonLine(v any) error { return o.encode(v, "") }
 
+// observeJSON is told of all that is printed as JSON, and whether as a line: in the test
+// that writes JSON.md from the types of what commands really print.
+var observeJSON func(v any, line bool)
+
 func (o *output) encode(v any, indent string) error {
+	if observeJSON != nil {
+		observeJSON(v, indent == "")
+	}
 	var plain bytes.Buffer
 	e := json.NewEncoder(&plain)
 	e.SetEscapeHTML(false)

@@ -46,7 +46,12 @@ func run(ctx context.Context, e environment) int {
 		settings: newSettings(),
 		umask:    e.umask,
 	}
-	err := a.dispatch(ctx, newRoot(a), e.args)
+	root := newRoot(a)
+	if len(e.args) > 0 && e.args[0] == completeWord {
+		a.complete(ctx, root, e.args[1:])
+		return exitOK
+	}
+	err := a.dispatch(ctx, root, e.args)
 	if a.out.err != nil {
 		err = &outputError{a.out.err}
 	}
@@ -133,10 +138,10 @@ Without a command queuectl shows the status.`,
 		},
 		flags: newFlagSet(),
 		sub: []*command{
-			newEnqueue(a), newRun(a), newWorker(a), newStatus(a), newList(a), newShow(a), newLogs(a), newStats(a),
+			newEnqueue(a), newRun(a), newWorker(a), newStatus(a), newList(a), newShow(a), newExplain(a), newLogs(a), newStats(a),
 			newWait(a), newEvents(a), newWatch(a), newCancel(a), newKill(a), newRetry(a), newDelete(a), newPause(a), newResume(a),
 			newHold(a), newRelease(a), newRunNow(a), newSet(a), newEdit(a),
-			newDLQ(a), newQueue(a), newConfig(a), newPrune(a), newCheck(a), newInit(a), newVersion(a),
+			newDLQ(a), newQueue(a), newConfig(a), newPrune(a), newCheck(a), newInit(a), newCompletion(a), newMan(a), newVersion(a),
 		},
 		run: func(ctx context.Context, _ []string) error { return a.overview(ctx) },
 	}

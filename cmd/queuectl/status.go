@@ -24,15 +24,6 @@ func newStatus(a *app) *command {
 	}
 }
 
-// overview is queuectl without a command: the status, and what one can do next.
-func (a *app) overview(ctx context.Context) error {
-	if err := a.status(ctx); err != nil || a.json {
-		return err
-	}
-	a.hint("queuectl enqueue '{\"command\":\"echo hello\"}' adds a job, queuectl worker start runs the jobs, queuectl help says more")
-	return nil
-}
-
 // statusDoc is what status prints with --json: the selected queue, or all that are
 // selected taken together, and then each one that is shown beside it.
 type statusDoc struct {
@@ -41,13 +32,29 @@ type statusDoc struct {
 }
 
 func (a *app) status(ctx context.Context) error {
+	d, _, err := a.showStatus(ctx)
+	if err != nil || a.json {
+		return err
+	}
+	if (d.OldestDueSeconds != nil || d.Dropped > d.Unfinished) && alive(d.Workers) == 0 {
+		start := "queuectl worker start"
+		if d.Queue != "" && d.Queue != fsq.DefaultQueue {
+			start += " --queue " + shellQuote(d.Queue)
+		}
+		a.hint("jobs are due and no worker is running; %s runs them", start)
+	}
+	return nil
+}
+
+// showStatus prints the status; there is false if there is no spool.
+func (a *app) showStatus(ctx context.Context) (s fsq.Status, there bool, err error) {
 	qs, err := a.queuesOrNone()
 	if err != nil {
-		return err
+		return s, false, err
 	}
 	d := statusDoc{fsq.Status{Spool: a.spool, Queue: a.queue, Workers: []fsq.WorkerInfo{}}, []fsq.Status{}}
 	if d.Queues, err = a.statuses(ctx, qs); err != nil {
-		return err
+		return s, false, err
 	}
 	switch {
 	case a.manyQueues():
@@ -57,7 +64,7 @@ func (a *app) status(ctx context.Context) error {
 		d.Status, d.Queues = d.Queues[0], d.Queues[1:]
 	}
 	if a.json {
-		return a.out.json(d)
+		return d.Status, qs != nil, a.out.json(d)
 	}
 	if !a.manyQueues() {
 		a.printStatus(d.Status)
@@ -68,14 +75,7 @@ func (a *app) status(ctx context.Context) error {
 		}
 		queueTable(d.Queues).write(a.out)
 	}
-	if (d.OldestDueSeconds != nil || d.Dropped > d.Unfinished) && alive(d.Workers) == 0 {
-		start := "queuectl worker start"
-		if d.Queue != "" && d.Queue != fsq.DefaultQueue {
-			start += " --queue " + shellQuote(d.Queue)
-		}
-		a.hint("jobs are due and no worker is running; %s runs them", start)
-	}
-	return nil
+	return d.Status, qs != nil, nil
 }
 
 // statuses are those of the selected queues and, where the spool itself is meant because
