@@ -33,7 +33,7 @@ kept in a file whose name is told.`,
 		examples: []example{
 			{"In your editor", "queuectl edit job-1"},
 			{"From a program", `queuectl edit job-1 --json-file new.json`},
-			{"Another time limit", `queuectl show job-1 --json | jq '.job + {timeout_seconds: 600}' | queuectl edit job-1 --json-file -`},
+			{"Another time limit", `queuectl show j1 --json | jq '.job + {timeout_seconds: 600}' | queuectl edit j1 --json-file -`},
 		},
 		exits: []exitStatus{
 			{exitOK, "changed, or left as it was"},

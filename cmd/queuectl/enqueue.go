@@ -41,7 +41,7 @@ go on.`,
 		also: []string{"add", "push", "submit", "put"},
 		examples: []example{
 			{"Run a command here as soon as a worker is free", `queuectl enqueue -- make all`},
-			{"A shell text, tonight, and before others", `queuectl enqueue --id backup --run-at 2030-01-02T03:00 --priority 10 -c 'tar c . | gzip > /backup/home.tgz'`},
+			{"A shell text, tonight, and before others", `queuectl enqueue --run-at 2030-01-02T03:00 --priority 9 -c 'tar c . | gzip > /backup/home.tgz'`},
 			{"A job for each file, whatever it is called", `find . -name '*.log' -print0 | queuectl enqueue --lines -0 -- gzip -9 {}`},
 			{"A hundred jobs, four at a time; each has its number in QUEUECTL_ARRAY_INDEX", `queuectl enqueue --array 0-99%4 -c './render "$QUEUECTL_ARRAY_INDEX"'`},
 			{"Jobs as JSON, one after the other", `id=$(make-jobs | queuectl enqueue -)`},

