@@ -32,7 +32,7 @@ func loopRests(t *testing.T, paused bool) {
 	var rounds atomic.Int64
 	free := make(chan struct{})
 	w := startWorker(t, q, WorkerOptions{
-		Handler: HandlerFunc(func(ctx context.Context, r *Run) error {
+		Handler: HandlerFunc(func(_ context.Context, r *Run) error {
 			if r.ID == "first" {
 				<-free
 			}

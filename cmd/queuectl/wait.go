@@ -211,10 +211,10 @@ func (w *waitView) ended(j fsq.Waited) {
 		return
 	}
 	w.line.clear()
-	switch {
-	case j.State == "":
+	switch j.State {
+	case "":
 		w.note("%s was removed", j.ID)
-	case j.State == fsq.Cancelled:
+	case fsq.Cancelled:
 		w.note("%s was cancelled", j.ID)
 	default:
 		w.note("%s is dead: %s after %s", j.ID, j.Outcome, plural(j.Attempts, "attempt"))
