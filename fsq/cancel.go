@@ -14,6 +14,8 @@ type Cancellation struct {
 	ID    string
 	State State  // Cancelled, or Processing if its worker is asked to
 	By    string // that worker
+
+	attempt int // of the claim that it was asked about: a job's never falls
 }
 
 // maxChases bounds how often a job is looked for that moves from under one's hands.
@@ -21,11 +23,16 @@ const maxChases = 20
 
 // Cancel cancels a job. One that waits is cancelled when it returns, durably. Of one
 // that runs, its worker is asked, on whatever host: it ends the job's processes and
-// files it as cancelled; AwaitEnd waits for that. The error wraps ErrNotFound, or
+// files it as cancelled; AwaitCancelled waits for that. The error wraps ErrNotFound, or
 // ErrState if the job has ended already.
 func (q *Queue) Cancel(ctx context.Context, id string) (Cancellation, error) {
+	asked, attempt := false, 0
 	for range maxChases {
 		e, err := q.find(id)
+		if asked && (err != nil || e.Attempt < attempt) {
+			// What was asked about is gone; another job has its id.
+			return Cancellation{}, errors.Join(fmt.Errorf("job %q has ended already: %w", id, ErrState), q.s.WithdrawDemand(spool.Demand{ID: id}))
+		}
 		if errors.Is(err, ErrNotFound) {
 			if drop, ok := q.findDrop(id); ok {
 				return Cancellation{}, fmt.Errorf("job %q is a dropped file that no worker has adopted yet, %s: %w", id, drop.File, ErrState)
@@ -43,12 +50,17 @@ func (q *Queue) Cancel(ctx context.Context, id string) (Cancellation, error) {
 				return Cancellation{ID: id, State: Cancelled}, nil
 			}
 		case spool.Processing:
+			asked, attempt = true, e.Attempt
 			err = q.s.Demand(spool.Demand{ID: id})
 			if err == nil && q.stillRuns(e) {
-				return Cancellation{ID: id, State: Processing, By: e.Worker}, nil
+				return Cancellation{ID: id, State: Processing, By: e.Worker, attempt: e.Attempt}, nil
 			}
 		default:
-			return Cancellation{}, fmt.Errorf("job %q has ended already, it is %s: %w", id, stateOf(e, q.now()), ErrState)
+			err := fmt.Errorf("job %q has ended already, it is %s: %w", id, stateOf(e, q.now()), ErrState)
+			if asked { // nobody else takes it back, and it would be about this job once it is retried
+				err = errors.Join(err, q.s.WithdrawDemand(spool.Demand{ID: id}))
+			}
+			return Cancellation{}, err
 		}
 		if err != nil && !errors.Is(err, ErrLost) {
 			return Cancellation{}, err
@@ -70,11 +82,13 @@ func (q *Queue) stillRuns(e spool.Entry) bool {
 	return err == nil
 }
 
-// AwaitCancelled waits until a job that was to be cancelled has ended, and cancels it
+// AwaitCancelled waits until a job that Cancel has asked about has ended, and cancels it
 // if its worker gave it back instead. It returns how the job has ended: it may have
-// been done before the demand reached its worker.
-func (q *Queue) AwaitCancelled(ctx context.Context, id string) (Waited, error) {
+// been done before the demand reached its worker. If another job has the id by then, this
+// one was cancelled, because that is what frees an id.
+func (q *Queue) AwaitCancelled(ctx context.Context, c Cancellation) (Waited, error) {
 	var last Waited
+	id := c.ID
 	f, err := q.newFollower(nil)
 	if err != nil {
 		return last, err
@@ -85,8 +99,10 @@ func (q *Queue) AwaitCancelled(ctx context.Context, id string) (Waited, error) {
 		switch {
 		case err != nil:
 			return last, err
+		case e.Attempt < c.attempt:
+			return Waited{ID: id, State: Cancelled, Outcome: string(OutcomeCancelled), Attempts: c.attempt}, nil
 		case e.State == spool.Pending:
-			if _, err := q.s.Cancel(e); err != nil && !errors.Is(err, ErrLost) {
+			if err := q.cancelGivenBack(ctx, e); err != nil {
 				return last, err
 			}
 			continue
@@ -104,6 +120,19 @@ func (q *Queue) AwaitCancelled(ctx context.Context, id string) (Waited, error) {
 			return last, fmt.Errorf("wait for job %q: %w", id, err)
 		}
 	}
+}
+
+// cancelGivenBack cancels a job that waits again. One that is amid an edit comes out of it
+// first.
+func (q *Queue) cancelGivenBack(ctx context.Context, e spool.Entry) error {
+	if err := q.calibrate(); err != nil { // its name will tell when
+		return err
+	}
+	_, err := q.s.Cancel(e)
+	if err == nil || !errors.Is(err, ErrLost) {
+		return err
+	}
+	return errors.Join(q.finishEdit(ctx, e), ctx.Err())
 }
 
 // lookAgain is how long to trust that events would have told.

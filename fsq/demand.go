@@ -65,13 +65,16 @@ func (in *incarnation) cancelled(c *spool.Claim) bool {
 	return asked && c.Means(d)
 }
 
-// meet withdraws the demand to cancel a job that has ended, in whatever way.
+// meet withdraws the demand to cancel a job that has ended for good. One that goes back
+// to the queue is still to be cancelled. A demand that this worker has not seen yet would
+// be about the job again once somebody retries it; to look for it costs a call on a
+// local file system, and a request on a network, where retrying sees to it alone.
 func (in *incarnation) meet(id string) {
 	in.mu.Lock()
 	_, asked := in.cancels[id]
 	delete(in.cancels, id)
 	in.mu.Unlock()
-	if !asked {
+	if !asked && in.q.s.Network() {
 		return
 	}
 	if err := in.q.s.WithdrawDemand(spool.Demand{ID: id}); err != nil {

@@ -45,6 +45,7 @@ func (q *Queue) Follow(ctx context.Context, visit func(Transition) error) error 
 		return err
 	}
 	defer f.close()
+	f.floor = f.horizon
 	for {
 		all, err := f.next(ctx)
 		if err != nil {
@@ -88,6 +89,7 @@ type follower struct {
 	known   map[string]spool.Entry
 	ended   map[string]time.Time // names in done/ that were told of lately
 	horizon time.Time            // all that ended before was told of
+	floor   time.Time            // what ended before is no news, if it is not zero
 	scanned time.Time            // local clock
 	active  time.Time
 	took    time.Duration
@@ -98,6 +100,9 @@ type follower struct {
 // endedFor is how long a follower remembers whom it has told of as done: longer than
 // a look takes, so that none is told of twice.
 const endedFor = 2 * time.Minute
+
+// rescanPause is the least time between two scans. Nobody sees less.
+const rescanPause = 10 * time.Millisecond
 
 // newFollower begins to follow. baseline, if not nil, is told of every job that waits,
 // runs or is dead now.
@@ -136,7 +141,9 @@ func (f *follower) close() {
 // next waits for news. The error is ctx's, or that of the file system.
 func (f *follower) next(ctx context.Context) ([]arrival, error) {
 	for {
-		if f.rescan {
+		// Scans take at most a twentieth of the time, however fast things change.
+		pause := max(20*f.took, rescanPause) - time.Since(f.scanned)
+		if f.rescan && pause <= 0 {
 			all, err := f.scan()
 			if err != nil || len(all) > 0 {
 				return all, err
@@ -147,6 +154,9 @@ func (f *follower) next(ctx context.Context) ([]arrival, error) {
 			events = f.monitor.C
 		}
 		wait := pollInterval(f.q.cfg.PollInterval, f.monitor != nil, time.Since(f.active), f.took) - time.Since(f.scanned)
+		if f.rescan {
+			wait = min(wait, pause)
+		}
 		timer := time.NewTimer(max(wait, time.Millisecond))
 		select {
 		case <-ctx.Done():
@@ -226,7 +236,7 @@ func (f *follower) see(all []arrival, e spool.Entry) []arrival {
 	id := e.Name.ID
 	if e.State == spool.Done {
 		name := e.Name.String()
-		if _, told := f.ended[name]; told || e.Due.Before(f.horizon.Add(-endedFor/2)) {
+		if _, told := f.ended[name]; told || e.Due.Before(f.horizon.Add(-endedFor/2)) || e.Due.Before(f.floor) {
 			return all
 		}
 		f.ended[name] = e.Due
@@ -234,6 +244,9 @@ func (f *follower) see(all []arrival, e spool.Entry) []arrival {
 		return append(all, arrival{EventDone, e})
 	}
 	old, known := f.known[id]
+	if known && e.Attempt < old.Attempt && !f.q.stillRuns(old) {
+		known = false // a new job under the id of one that is gone
+	}
 	event := news(old, known, e)
 	if event == "" {
 		return all

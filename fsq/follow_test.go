@@ -302,7 +302,7 @@ func TestCancelAndSignal(t *testing.T) {
 		if err != nil || c.State != Processing || c.By != w.ID() {
 			t.Errorf("%+v, %v", c, err)
 		}
-		if end, err := q.AwaitCancelled(ctx, "runs"); err != nil || end.State != Cancelled {
+		if end, err := q.AwaitCancelled(ctx, c); err != nil || end.State != Cancelled {
 			t.Errorf("%+v, %v", end, err)
 		}
 		if i := get(t, q, "runs"); i.Records[0].Outcome != "cancelled" || i.Records[0].Signal != "SIGTERM" {

@@ -80,6 +80,8 @@ func (q *Queue) Live(ctx context.Context, changed func()) (*Live, error) {
 		delete(l.jobs, id)
 	}
 	now := q.s.Now()
+	f.floor = now // those are counted here
+	l.recall(now)
 	err = q.s.Each(func(e spool.Entry) error {
 		l.done++
 		if now.Sub(e.Due) < LiveSeconds*time.Second {
@@ -95,6 +97,26 @@ func (q *Queue) Live(ctx context.Context, changed func()) (*Live, error) {
 	go l.follow(ctx, f)
 	go l.lookAgain(ctx)
 	return l, nil
+}
+
+// recall makes failures of the jobs that died before the view began.
+func (l *Live) recall(now time.Time) {
+	for _, e := range l.jobs {
+		if e.State != spool.Dead || e.Outcome == "" || stateOf(e, now) == Cancelled {
+			continue
+		}
+		if now.Sub(e.Due) < LiveSeconds*time.Second {
+			l.ends = append(l.ends, end{e.Due, true})
+		}
+		l.failures = append(l.failures, Failure{Transition: arrival{EventDead, e}.transition(now)})
+	}
+	slices.SortFunc(l.failures, func(a, b Failure) int { return b.Time.Compare(a.Time) })
+	l.failures = l.failures[:min(len(l.failures), maxFailures)]
+	for i := range l.failures {
+		if r, ok := l.q.readRecord(l.failures[i].JobID, l.failures[i].Attempt); ok {
+			l.failures[i].Error = r.Error
+		}
+	}
 }
 
 // Wait waits until the view is not kept any more.

@@ -311,6 +311,7 @@ func (s *seat) giveBack() {
 	defer p.mu.Unlock()
 	p.granted--
 	s.served -= 1 / float64(s.weight)
+	p.idle()
 	p.call(s)
 }
 
@@ -338,12 +339,19 @@ func (s *seat) done() {
 	defer p.mu.Unlock()
 	p.running--
 	p.changed++
-	if p.opt.Drain && p.running == 0 {
-		for _, t := range p.seats {
-			t.poke() // each looks whether it is empty
-		}
-	}
+	p.idle()
 	p.call(s)
+}
+
+// idle wakes all queues of a drain when no slot is in use: each looks whether it is
+// empty. Who looked while one was given for a job that others had gets no other call.
+func (p *Pool) idle() {
+	if !p.opt.Drain || p.running+p.granted > 0 {
+		return
+	}
+	for _, t := range p.seats {
+		t.poke()
+	}
 }
 
 // rest says that there is nothing to claim.

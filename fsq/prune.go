@@ -15,7 +15,10 @@ var ErrNoRetention = errors.New("nothing says what to prune")
 // (retention-done, retention-dead), of which 0 means to keep; a 0 here means all.
 type PruneOptions struct {
 	DoneOlder, DeadOlder *time.Duration
-	DryRun               bool
+	// Where spares what it does not mean. With it, an age that is not given is no limit,
+	// whatever the settings say.
+	Where  Selector
+	DryRun bool
 }
 
 // PruneResult counts what was removed, or would be.
@@ -36,6 +39,8 @@ func (q *Queue) Prune(ctx context.Context, opt PruneOptions) (PruneResult, error
 		switch {
 		case older != nil:
 			return now.Add(-*older)
+		case opt.Where.restricts():
+			return now.Add(time.Second) // what has ended just now has, too
 		case setting > 0:
 			return now.Add(-setting)
 		default:
@@ -47,7 +52,8 @@ func (q *Queue) Prune(ctx context.Context, opt PruneOptions) (PruneResult, error
 	if done.IsZero() && dead.IsZero() {
 		return r, ErrNoRetention
 	}
-	p, err := q.s.Prune(done, dead, opt.DryRun, func(spool.Entry) bool { return ctx.Err() == nil })
+	meant := q.meant(opt.Where, now)
+	p, err := q.s.Prune(done, dead, opt.DryRun, func(e spool.Entry) bool { return ctx.Err() == nil && meant(e, stateOf(e, now)) })
 	r.Done, r.Dead = p.Done, p.Dead
 	return r, errors.Join(err, ctx.Err())
 }

@@ -34,7 +34,6 @@ func newSlot(in *incarnation, c *spool.Claim) *slot {
 // waits again, if it does and this worker should know.
 func (s *slot) work() (again spool.Name) {
 	defer s.cancel(nil)
-	defer s.in.meet(s.claim.Name().ID)
 	job, err := s.read()
 	switch {
 	case err == nil && s.in.cancelled(s.claim):
@@ -368,6 +367,10 @@ func (s *slot) settle(e ending) (again spool.Name) {
 		s.lost()
 		return spool.Name{}
 	}
+	// A demand that comes while the job ends otherwise holds for what would follow.
+	if e.outcome != OutcomeDone && s.in.cancelled(s.claim) {
+		e.outcome = OutcomeCancelled
+	}
 	d := Decide(n, e.outcome, e.policy, q.s.Now(), rand.Float64())
 	e.judge(d)
 	settled, err := s.end(d, e)
@@ -388,6 +391,7 @@ func (s *slot) settle(e ending) (again spool.Name) {
 	if settled.State == spool.Pending {
 		return settled.Name
 	}
+	s.in.meet(n.ID)
 	return spool.Name{}
 }
 
@@ -505,6 +509,7 @@ func (s *slot) reject(reason error) {
 	case err != nil:
 		s.in.w.problem(err)
 	default:
+		s.in.meet(n.ID)
 		s.in.w.emit(Event{Kind: EventRejected, JobID: n.ID, Error: reason.Error()})
 	}
 }

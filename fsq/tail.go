@@ -117,6 +117,9 @@ func (t *tail) run(ctx context.Context) (Waited, error) {
 				return Waited{}, err
 			}
 		}
+		if e.Path != "" && e.Attempt < t.attempt {
+			t.attempt = 0 // another job has its id by now
+		}
 		if e.Attempt > t.attempt {
 			if err := t.catchUp(e.Attempt); err != nil {
 				return Waited{}, err
@@ -142,11 +145,11 @@ func (t *tail) catchUp(newest int) error {
 	for t.attempt > 0 && t.attempt+1 < newest {
 		t.closeStreams()
 		t.attempt++
-		if a, ok := t.q.readRecord(t.id, t.attempt); ok && t.opt.Attempt != nil {
-			t.opt.Attempt(a)
-		}
 		if err := t.pump(); err != nil {
 			return err
+		}
+		if a, ok := t.q.readRecord(t.id, t.attempt); ok && t.opt.Attempt != nil {
+			t.opt.Attempt(a)
 		}
 	}
 	return nil
@@ -156,14 +159,9 @@ func (t *tail) catchUp(newest int) error {
 func (t *tail) begin(e spool.Entry) {
 	t.closeStreams()
 	t.attempt = e.Attempt
-	if t.opt.Attempt == nil {
-		return
+	if t.opt.Attempt != nil && e.State == spool.Processing {
+		t.opt.Attempt(t.q.running(e)) // of one that has ended, end tells, behind its output
 	}
-	a, ended := t.q.readRecord(t.id, e.Attempt)
-	if !ended || e.State == spool.Processing {
-		a = t.q.running(e)
-	}
-	t.opt.Attempt(a)
 }
 
 // end reads the rest of an attempt.

@@ -34,6 +34,7 @@ type WaitProgress struct {
 // WaitOptions are whom Wait tells of what. All are optional.
 type WaitOptions struct {
 	Ended    func(Waited)       // each job as it ends, and first those that have ended already
+	Unknown  func(error)        // each id that no job has, as soon as that is known
 	Progress func(WaitProgress) // whenever it has changed
 }
 
@@ -138,6 +139,9 @@ func (w *waiter) look() (missing, err error) {
 		delete(w.left, id)
 		w.progress.Total--
 		missing = errors.Join(missing, notFound(id))
+		if w.opt.Unknown != nil {
+			w.opt.Unknown(notFound(id))
+		}
 	}
 	return missing, nil
 }

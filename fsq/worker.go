@@ -174,7 +174,7 @@ func (w *Worker) live(ctx context.Context) error {
 			return err
 		}
 		w.problem(fmt.Errorf("worker %s: %w", lease.Worker(), err))
-		if w.seat.pool.over() || w.asked(lease.Worker()) {
+		if asked := w.asked(lease.Worker()); asked || w.seat.pool.over() {
 			return nil
 		}
 		lease, err = w.registerAgain(ctx)

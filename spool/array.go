@@ -149,6 +149,9 @@ func (s *Spool) remember(array string, c *arrayCount) {
 // rename that was executed, and whose outcome another has already claimed: there it is
 // another error, because a second element would be one too many.
 func (s *Spool) giveTurn(e Entry) (Entry, error) {
+	if e.Editing() {
+		return Entry{}, fmt.Errorf("give job %q its turn: it is being edited: %w", e.Name.ID, fs.ErrNotExist)
+	}
 	to := e
 	to.Queued, to.Turn = false, true
 	to.Path = path.Dir(e.Path) + "/" + s.file(to.Name)
@@ -173,7 +176,7 @@ func (c *arrayCount) add(e Entry) {
 	switch {
 	case e.Turn:
 		c.have[e.Name.ID] = true
-	case e.State == Pending && !e.Held:
+	case e.State == Pending && !e.Held && !e.Editing(): // who edits it puts it back, to wait for a turn
 		if c.queued = append(c.queued, e); len(c.queued) >= 2*queueLimit {
 			c.shed()
 		}

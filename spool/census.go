@@ -69,6 +69,12 @@ func (c *Census) Look(poll, lease time.Duration) ([]Verdict, error) {
 		if !dead && c.expired(r, now, poll, max(lease, promised(r))) {
 			dead, reason = true, fmt.Sprintf("no heartbeat for %s", lease)
 		}
+		if dead {
+			// One that has just left is no dead worker: its entry went last.
+			if there, err := s.Alive(r.Worker); err == nil && !there {
+				continue
+			}
+		}
 		verdicts = append(verdicts, Verdict{Registered: r, Dead: dead, Gone: gone, Reason: reason})
 	}
 	for wid := range c.seen {

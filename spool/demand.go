@@ -74,8 +74,8 @@ func (s *Spool) Demands() (all []Demand, err error) {
 				continue // Check names it
 			}
 			in, err := s.ops.look(s.abs(dir), base)
-			if err != nil {
-				continue // withdrawn
+			if err != nil || !in.mode.IsRegular() {
+				continue // withdrawn, or nobody's: Check names it
 			}
 			d.At = in.mtime
 			all = append(all, d)

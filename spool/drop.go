@@ -291,6 +291,10 @@ func (s *Spool) publishDrop(own string, in info, n Name, bind func(id, from stri
 			return ErrDuplicate
 		}
 	}
+	// A file can be older than a demand for an earlier job of its id.
+	if err := s.WithdrawDemand(Demand{ID: n.ID}); err != nil {
+		return err
+	}
 	// A job must not be on the disk without its binding.
 	if err := s.Sync(path.Dir(s.idPath(n.ID))); err != nil {
 		return err

@@ -84,7 +84,14 @@ func (s *Spool) walkEdits(visit func(Found) error) error {
 }
 
 func (s *Spool) eachEdit(visit func(dir string) error) error {
-	err := s.walkEach(editingDir, func(base string) error { return visit(editingDir + "/" + base) })
+	err := s.walkEach(editingDir, func(base string) error {
+		// A link to elsewhere would make jobs of what lies there.
+		in, err := s.ops.look(s.abs(editingDir), base)
+		if err != nil || !in.mode.IsDir() {
+			return ignoreNotExist(err)
+		}
+		return visit(editingDir + "/" + base)
+	})
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // a spool that is older than edits
 	}
@@ -112,6 +119,7 @@ func (s *Spool) RecoverEdits(age time.Duration) (back []Entry, err error) {
 	if age == 0 {
 		age = editGrace
 	}
+	var failed error
 	err = s.eachEdit(func(dir string) error {
 		in, err := s.ops.look(s.abs(editingDir), path.Base(dir))
 		if err != nil || !in.mode.IsDir() {
@@ -124,9 +132,11 @@ func (s *Spool) RecoverEdits(age time.Duration) (back []Entry, err error) {
 		if e != nil {
 			back = append(back, *e)
 		}
-		return err
+		// One that cannot be finished must not keep the others back.
+		failed = errors.Join(failed, err)
+		return nil
 	})
-	if err != nil {
+	if err = errors.Join(err, failed); err != nil {
 		return back, fmt.Errorf("finish abandoned edits: %w", err)
 	}
 	return back, nil

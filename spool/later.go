@@ -63,7 +63,7 @@ func (s *Spool) promoteHour(dir string) error {
 	}
 	// A job that comes in just now keeps it; the next call finds it.
 	s.hours.Delete(dir)
-	if err := s.ops.rmdir(s.abs(dir)); err != nil && !errors.Is(err, fs.ErrNotExist) && !isNotEmpty(err) {
+	if err := s.ops.rmdir(s.abs(dir)); err != nil && !notDir(err) && !isNotEmpty(err) {
 		return err
 	}
 	return nil

@@ -156,7 +156,8 @@ func retry(call func() error) error {
 // cache, up to 60 s old. The names come in portions, so that memory does not grow
 // with the directory.
 func readNames(dir string, visit func(string) error) error {
-	d, err := os.Open(dir)
+	// What is no directory, a FIFO say, must be refused and not waited for.
+	d, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return err
 	}

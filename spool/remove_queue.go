@@ -48,6 +48,7 @@ type removal struct {
 	files    []string // what was there at the beginning and may go
 	begun    bool
 	settings []byte
+	paused   *Pause
 }
 
 func (r *removal) run() error {
@@ -59,6 +60,9 @@ func (r *removal) run() error {
 	}
 	var err error
 	if r.settings, err = r.s.ReadConfig(); err != nil {
+		return err
+	}
+	if r.paused, err = r.s.Paused(); err != nil {
 		return err
 	}
 	err = r.remove()
@@ -78,8 +82,8 @@ func (r *removal) restore() error {
 	if err := r.s.writeFormat(r.s.format); err != nil {
 		return err
 	}
-	if len(r.settings) == 0 {
-		return nil
+	if err := r.restorePause(); err != nil || len(r.settings) == 0 {
+		return err
 	}
 	return r.s.ChangeConfig(func(now []byte) ([]byte, error) {
 		if len(now) > 0 {
@@ -87,6 +91,18 @@ func (r *removal) restore() error {
 		}
 		return r.settings, nil
 	})
+}
+
+// restorePause gives back a pause that was taken away.
+func (r *removal) restorePause() error {
+	if r.paused == nil {
+		return nil
+	}
+	now, err := r.s.Paused()
+	if err != nil || now != nil {
+		return err
+	}
+	return r.s.Pause(*r.paused)
 }
 
 // unused refuses what must not go.

@@ -41,7 +41,7 @@ func (s *Spool) bindUnless(id, from string, free func(id string, held info) (boo
 	for range bindTries {
 		err = s.ops.link(s.abs(from), s.abs(ref))
 		if err == nil {
-			return true, nil
+			return true, s.onlyHolder(id, from)
 		}
 		held, lookErr := s.ops.look(s.abs(path.Dir(ref)), path.Base(ref))
 		if errors.Is(lookErr, fs.ErrNotExist) {
@@ -80,6 +80,46 @@ func (s *Spool) bindUnless(id, from string, free func(id string, held info) (boo
 		return false, ErrDuplicate
 	}
 	return false, err
+}
+
+// onlyHolder gives a binding back that was just made if a job holds the id without one:
+// whose id NewID made. None can come to hold it so any more.
+func (s *Spool) onlyHolder(id, from string) error {
+	if _, generated := ulidTime(id); !generated {
+		return nil
+	}
+	mine, err := s.ops.look(s.abs(path.Dir(from)), path.Base(from))
+	if err != nil {
+		return err
+	}
+	other := false
+	for range 2 {
+		err := s.Each(func(e Entry) error {
+			if e.Name.ID != id {
+				return nil
+			}
+			if in, err := s.ops.look(s.abs(path.Dir(e.Path)), path.Base(e.Path)); err != nil || !in.same(mine) {
+				other = true
+				return Stop
+			}
+			return nil
+		}, Pending, Processing, Done, Dead)
+		if err != nil {
+			return err
+		}
+	}
+	if !other {
+		return nil
+	}
+	unlock, err := s.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := ignoreNotExist(s.ops.unlink(s.abs(s.idPath(id)))); err != nil {
+		return err
+	}
+	return ErrDuplicate
 }
 
 // freeIfStale removes the binding of id to held if the spool does not hold that job
@@ -252,13 +292,26 @@ func (s *Spool) holds(id string, held info) (found bool, e Entry, err error) {
 // lock takes the spool's lock. It orders rare repairs among the processes that can
 // see each other's locks; no transition of a job depends on it.
 func (s *Spool) lock() (unlock func(), err error) {
-	f, err := s.ops.update(s.abs(lockFile), s.FilePerm())
-	if err != nil {
-		return nil, fmt.Errorf("lock the spool: %w", err)
-	}
-	if err := f.lock(s.network); err != nil {
+	for range bindTries {
+		f, err := s.ops.update(s.abs(lockFile), s.FilePerm())
+		if err != nil {
+			return nil, fmt.Errorf("lock the spool: %w", err)
+		}
+		if err := f.lock(s.network); err != nil {
+			_ = f.Close()
+			return nil, fmt.Errorf("lock the spool: %w", err)
+		}
+		// A file that was removed while it was waited for locks nobody out: the removal of a
+		// queue that was given up, or rm, does that.
+		in, err := f.info()
+		now, lookErr := s.ops.look(s.dir, lockFile)
+		if err == nil && lookErr == nil && now.same(in) {
+			return func() { _ = f.Close() }, nil
+		}
 		_ = f.Close()
-		return nil, fmt.Errorf("lock the spool: %w", err)
+		if err = errors.Join(err, ignoreNotExist(lookErr)); err != nil {
+			return nil, fmt.Errorf("lock the spool: %w", err)
+		}
 	}
-	return func() { _ = f.Close() }, nil
+	return nil, fmt.Errorf("lock the spool: somebody keeps removing %s", lockFile)
 }

@@ -18,6 +18,10 @@ func (s *Spool) Revive(e Entry, allowance int) (Entry, error) {
 	n.Lost, n.Snoozed, n.Held, n.Outcome, n.Wait, n.Run = 0, 0, false, "", 0, 0
 	n.Turn = false // it would be one too many: the array has given it to another
 	to := Entry{Name: n, State: Pending, Path: pendingDir + "/" + s.file(n)}
+	// A demand that came too late for its last attempt is not about the next one.
+	if err := s.WithdrawDemand(Demand{ID: n.ID}); err != nil {
+		return to, fmt.Errorf("retry job %q: %w", n.ID, err)
+	}
 	err := s.move(e.Path, to.Path)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = ErrLost

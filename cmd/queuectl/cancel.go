@@ -65,7 +65,7 @@ func (a *app) cancelOne(ctx context.Context, q *fsq.Queue, id string, noWait boo
 	if a.err.terminal() {
 		a.note("asked worker %s to end %s", got.By, id)
 	}
-	end, err := q.AwaitCancelled(ctx, id)
+	end, err := q.AwaitCancelled(ctx, got)
 	if err != nil {
 		return "", err
 	}

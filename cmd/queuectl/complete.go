@@ -301,12 +301,13 @@ var idStates = map[string][]fsq.State{
 	"queuectl run-now":    {fsq.Scheduled, fsq.Retrying, fsq.Held},
 	"queuectl set":        waiting,
 	"queuectl edit":       waiting,
+	"queuectl prune":      {fsq.Dead, fsq.Cancelled, fsq.Done},
 	"queuectl dlq retry":  {fsq.Dead},
 	"queuectl dlq remove": {fsq.Dead},
 }
 
 var (
-	waiting          = []fsq.State{fsq.Pending, fsq.Scheduled, fsq.Retrying, fsq.Held}
+	waiting          = waitingStates
 	waitingOrRunning = append([]fsq.State{fsq.Processing}, waiting...)
 )
 

@@ -355,7 +355,7 @@ func (a *app) describe(r fsq.Enqueued) fsq.JobInfo {
 	due, retries := job.EnqueuedAt, a.settings.cfg.MaxRetries
 	info := fsq.JobInfo{
 		ID: job.ID, State: fsq.Pending, Priority: job.Priority, Command: &job.Command,
-		EnqueuedAt: &job.EnqueuedAt, Tags: job.Tags, HeldBy: r.HeldBy, Job: &job,
+		Queue: a.queueName(), EnqueuedAt: &job.EnqueuedAt, Tags: job.Tags, HeldBy: r.HeldBy, Job: &job,
 	}
 	if job.MaxRetries != nil {
 		retries = *job.MaxRetries

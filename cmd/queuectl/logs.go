@@ -256,6 +256,8 @@ func (a *app) attemptView() func(fsq.Attempt) {
 		switch {
 		case at.Outcome == fsq.OutcomeRunning && at.Number > 1:
 			a.note("attempt %d begins", at.Number)
+		case at.Next == "snooze" && at.NextDue != nil:
+			a.note("attempt %d asked to be tried again %s", at.Number, relative(*at.NextDue, a.now()))
 		case at.Next == "retry" && at.NextDue != nil:
 			a.note("attempt %d %s; the next one comes %s", at.Number, attemptEnd(at), relative(*at.NextDue, a.now()))
 		case at.Next == "requeue":

@@ -9,35 +9,45 @@ import (
 )
 
 type pruneOptions struct {
+	selection
 	done, dead *time.Duration
-	dryRun     bool
 }
 
 func newPrune(a *app) *command {
 	var o pruneOptions
 	c := &command{
 		name:  "prune",
+		args:  "[ID…]",
+		most:  anyNumber,
 		short: "Remove jobs that ended long ago, with their output",
 		long: `Without --done-older and --dead-older the settings retention-done and retention-dead
-decide, by which workers prune, too. By default everything is kept.`,
+decide, by which workers prune, too. By default everything is kept. With ids, --state,
+--tag, --command, --error, --older or --newer it removes those jobs that have ended, of
+whatever age if none is given.`,
 		also: []string{"clean", "clear", "purge", "gc"},
 		examples: []example{
 			{"Forget what was done a week ago or earlier", "queuectl prune --done-older 7d"},
 			{"In all queues, as their settings say", "queuectl prune --queue '*'"},
+			{"What has a tag and was cancelled", "queuectl prune --tag nightly --state cancelled"},
 			{"What would go", "queuectl prune --done-older 7d --dead-older 30d --dry-run"},
 		},
 		queues:   someQueue,
 		settings: []string{"retention-done", "retention-dead"},
 		flags:    newFlagSet(),
-		run:      func(ctx context.Context, _ []string) error { return a.prune(ctx, o) },
+		run:      func(ctx context.Context, ids []string) error { return a.prune(ctx, o, ids) },
 	}
+	o.add(c.flags, false)
 	durationFlag(c.flags, &o.done, "done-older", "remove done jobs that ended so long ago or earlier")
 	durationFlag(c.flags, &o.dead, "dead-older", "remove dead jobs that ended so long ago or earlier")
 	boolFlag(c.flags, &o.dryRun, "dry-run", "only say what would be removed")
 	return c
 }
 
-func (a *app) prune(ctx context.Context, o pruneOptions) error {
+func (a *app) prune(ctx context.Context, o pruneOptions, ids []string) error {
+	sel, err := o.selector(ids)
+	if err != nil {
+		return err
+	}
 	qs, err := a.queuesOrNone()
 	if err != nil {
 		return err
@@ -45,7 +55,7 @@ func (a *app) prune(ctx context.Context, o pruneOptions) error {
 	r := fsq.PruneResult{DryRun: o.dryRun}
 	var each []fsq.PruneResult
 	for _, q := range qs {
-		one, err := q.Prune(ctx, fsq.PruneOptions{DoneOlder: o.done, DeadOlder: o.dead, DryRun: o.dryRun})
+		one, err := q.Prune(ctx, fsq.PruneOptions{DoneOlder: o.done, DeadOlder: o.dead, Where: sel, DryRun: o.dryRun})
 		if errors.Is(err, fsq.ErrNoRetention) {
 			continue
 		}

@@ -23,7 +23,7 @@ host, and its output is shown as it comes. If no worker is alive, this program w
 job itself. It is not retried unless --max-retries says so.
 
 Flags of queuectl run stand before the command. Ctrl-C cancels the job; a second one
-leaves it in the queue and says how to see it again.`,
+within a second leaves it in the queue and says how to see it again.`,
 		also: []string{"exec", "srun"},
 		examples: []example{
 			{"A command", "queuectl run make all"},
@@ -129,7 +129,7 @@ func (r *jobRun) follow(ctx context.Context) error {
 				begun = true
 				close(r.began)
 			}
-			if at.Next == "retry" {
+			if at.Outcome != fsq.OutcomeRunning && at.Next != "dead" {
 				r.attemptView()(at)
 			}
 		}})
@@ -215,11 +215,18 @@ func (r *jobRun) leave(now bool) error {
 // interrupted cancels the job, or lets it be when it is asked a second time.
 func (r *jobRun) interrupted(cause error, over <-chan tailed) error {
 	r.note("cancelling %s; again to leave it in the queue", r.id)
+	select {
+	case <-r.second:
+		return r.detach(cause)
+	case end := <-over:
+		return r.over(end)
+	case <-time.After(detachPatience):
+	}
 	cancelled := make(chan error, 1)
 	go func() {
-		_, err := r.q.Cancel(context.Background(), r.id)
-		if err == nil {
-			_, err = r.q.AwaitCancelled(context.Background(), r.id)
+		c, err := r.q.Cancel(context.Background(), r.id)
+		if err == nil && c.State != fsq.Cancelled {
+			_, err = r.q.AwaitCancelled(context.Background(), c)
 		}
 		cancelled <- err
 	}()
@@ -241,10 +248,18 @@ func (r *jobRun) interrupted(cause error, over <-chan tailed) error {
 		case err := <-r.ended:
 			return errors.Join(err, cause)
 		case <-r.second:
-			return r.detach(cause)
+			r.note("%s is being cancelled; not waiting for it", r.id)
+			if err := r.leave(true); err != nil {
+				return err
+			}
+			return cause
 		}
 	}
 }
+
+// detachPatience is how long a second Ctrl-C has time to keep the job from being
+// cancelled, which nothing can take back.
+const detachPatience = time.Second
 
 // detach leaves the job alone.
 func (r *jobRun) detach(cause error) error {

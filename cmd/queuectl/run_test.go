@@ -131,7 +131,7 @@ func TestSettingPrecedence(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "spool")
 	find := func(args ...string) setting {
 		t.Helper()
-		all := decode[[]setting](t, queuectl(t, append(args, "config", "list", "--json", "--spool", dir)...))
+		all := decode[struct{ Settings []setting }](t, queuectl(t, append(args, "config", "list", "--json", "--spool", dir)...)).Settings
 		return all[slices.IndexFunc(all, func(s setting) bool { return s.Key == "max-retries" })]
 	}
 	expect := func(have setting, value, origin string) {

@@ -71,6 +71,9 @@ func (a *app) wait(ctx context.Context, c *command, o waitOptions, ids []string)
 	if err != nil {
 		return err
 	}
+	if sel.Empty() && a.line.gives("queue") {
+		sel.All = true // all of that queue
+	}
 	switch {
 	case sel.Empty():
 		return &usageError{c.path + " needs ids, or flags that say which jobs", "--all waits for all that wait or run now"}
@@ -107,13 +110,14 @@ func (a *app) waitFor(ctx context.Context, q *fsq.Queue, o waitOptions, ids []st
 	}
 	w := &waitView{app: a, quiet: o.quiet, began: a.now(), line: statusLine{o: a.err}}
 	stop := w.tick()
-	err := q.Wait(limited, ids, fsq.WaitOptions{Ended: w.ended, Progress: w.progress})
+	err := q.Wait(limited, ids, fsq.WaitOptions{Ended: w.ended, Progress: w.progress, Unknown: func(err error) {
+		w.line.clear()
+		failures.add(a, err)
+	}})
 	stop()
-	var unknown []error
 	for _, e := range parts(err) {
 		switch {
-		case errors.Is(e, fsq.ErrNotFound):
-			unknown = append(unknown, e)
+		case errors.Is(e, fsq.ErrNotFound): // said already
 		case ctx.Err() == nil && errors.Is(context.Cause(limited), errWaitedTooLong):
 			a.report(errWaitedTooLong)
 			return &reported{exitTimeout}
@@ -122,9 +126,6 @@ func (a *app) waitFor(ctx context.Context, q *fsq.Queue, o waitOptions, ids []st
 		default:
 			return e
 		}
-	}
-	for _, e := range unknown {
-		failures.add(a, e)
 	}
 	switch {
 	case failures.err() != nil:
