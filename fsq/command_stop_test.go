@@ -3,6 +3,7 @@ package fsq
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -175,6 +176,7 @@ func TestCommandsRunConcurrently(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 6 {
 		r := newRun(t, shell("exit 3"))
+		r.ID = fmt.Sprintf("job-%d", i) // of two runs of one attempt, the one that is stopped kills the other as its stray
 		r.guard = g
 		if i%2 == 0 {
 			r.Job.Command = shell("sleep 1000")

@@ -22,9 +22,10 @@ type Rejected struct {
 }
 
 // DeadLetters lists the dead jobs, newest first, and the rejected files, oldest
-// first. limit bounds the jobs; 0 does not.
-func (q *Queue) DeadLetters(ctx context.Context, limit int) ([]JobInfo, []Rejected, error) {
-	jobs, _, err := q.List(ctx, ListOptions{States: []State{Dead}, Limit: limit, Details: true})
+// first. Jobs in the states of also are listed with the dead ones: Cancelled, which lie in
+// dead/ too, but which nobody has to look after. limit bounds the jobs; 0 does not.
+func (q *Queue) DeadLetters(ctx context.Context, limit int, also ...State) ([]JobInfo, []Rejected, error) {
+	jobs, _, err := q.List(ctx, ListOptions{States: append([]State{Dead}, also...), Limit: limit, Details: true})
 	if err != nil {
 		return nil, nil, err
 	}

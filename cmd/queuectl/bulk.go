@@ -318,7 +318,7 @@ func (b *bulk) tellFirst() {
 
 // placed says where in the input an error is.
 func (b *bulk) placed(e entry, r fsq.Enqueued) error {
-	err := duplicateHint(r.Err)
+	err := b.a.duplicateHint(r.Err)
 	switch {
 	case e.line == 0 && b.named != nil && r.Job.Array != nil:
 		return fmt.Errorf("%s: %w", b.named(r), err)
@@ -337,7 +337,7 @@ func (b *bulk) end(ctx context.Context) error {
 		if b.a.json {
 			return &reported{exitCode(b.sole.Err)}
 		}
-		return duplicateHint(b.sole.Err)
+		return b.a.duplicateHint(b.sole.Err)
 	}
 	b.tellFirst()
 	if b.first != nil {

@@ -24,9 +24,11 @@ spool that are no jobs (rejected).`,
 
 func newDLQList(a *app) *command {
 	var limit int
+	var cancelled bool
 	c := &command{
 		name:  "list",
 		short: "List dead jobs and rejected files",
+		long:  `Jobs that somebody has cancelled are left out, for there is nothing to mend in them.`,
 		also:  []string{"failed", "dead"},
 		examples: []example{
 			{"What died, and why", "queuectl dlq list"},
@@ -35,9 +37,10 @@ func newDLQList(a *app) *command {
 		},
 		flags:  newFlagSet(),
 		queues: someQueue,
-		run:    func(ctx context.Context, _ []string) error { return a.dlqList(ctx, limit) },
+		run:    func(ctx context.Context, _ []string) error { return a.dlqList(ctx, limit, cancelled) },
 	}
 	intFlag(c.flags, &limit, "limit", listLimit, 0, "at most so many jobs; 0: all")
+	boolFlag(c.flags, &cancelled, "cancelled", "list cancelled jobs, too")
 	return c
 }
 
@@ -46,18 +49,22 @@ type deadLetters struct {
 	Rejected []fsq.Rejected `json:"rejected"`
 }
 
-func (a *app) dlqList(ctx context.Context, limit int) error {
+func (a *app) dlqList(ctx context.Context, limit int, cancelled bool) error {
 	qs, err := a.queuesOrNone()
 	if err != nil {
 		return err
 	}
 	d := deadLetters{Jobs: []fsq.JobInfo{}, Rejected: []fsq.Rejected{}}
+	var also []fsq.State
+	if cancelled {
+		also = append(also, fsq.Cancelled)
+	}
 	ask := limit
 	if ask > 0 {
 		ask++ // one more, to know whether there are more
 	}
 	for _, q := range qs {
-		jobs, rejected, err := q.DeadLetters(ctx, ask)
+		jobs, rejected, err := q.DeadLetters(ctx, ask, also...)
 		if err != nil {
 			return err
 		}

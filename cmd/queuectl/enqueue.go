@@ -206,9 +206,9 @@ func (a *app) enqueueJobs(ctx context.Context, q *fsq.Queue, jobs []fsq.Job, ove
 	for i, r := range q.EnqueueWith(ctx, jobs, fsq.EnqueueOptions{Hold: over.flags.hold}) {
 		switch {
 		case r.Err != nil && len(jobs) == 1:
-			return duplicateHint(r.Err)
+			return a.duplicateHint(r.Err)
 		case r.Err != nil:
-			failures.add(a, fmt.Errorf("job %d: %w", i+1, duplicateHint(r.Err)))
+			failures.add(a, fmt.Errorf("job %d: %w", i+1, a.duplicateHint(r.Err)))
 			continue
 		}
 		done = append(done, r)
@@ -325,9 +325,9 @@ func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''
 // asWord is shellQuote for who reads it: without quotes where none are needed.
 func asWord(s string) string { return fsq.Command{Args: []string{s}}.String() }
 
-func duplicateHint(err error) error {
+func (a *app) duplicateHint(err error) error {
 	if dup := (*fsq.DuplicateError)(nil); errors.As(err, &dup) {
-		return &hinted{err, fmt.Sprintf("queuectl show %s shows it; leave the id out to get a new one", shellQuote(dup.ID))}
+		return &hinted{err, fmt.Sprintf("%s show %s shows it; leave the id out to get a new one", a.ctl(), shellQuote(dup.ID))}
 	}
 	return err
 }
@@ -396,6 +396,6 @@ func (a *app) queued(ctx context.Context, q *fsq.Queue, first fsq.Enqueued, n in
 		a.note("%s is queued; its time was %s, so it runs as soon as a worker is free", job.ID, both(job.RunAt, now))
 	}
 	if ws, err := q.Workers(ctx); err == nil && alive(ws) == 0 {
-		a.hint("no worker is running; queuectl worker start runs the jobs")
+		a.hint("no worker is running; %s worker start runs the jobs", a.ctl())
 	}
 }

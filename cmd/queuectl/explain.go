@@ -40,7 +40,7 @@ func (a *app) explain(ctx context.Context, id string) error {
 	if a.json {
 		return a.out.json(x)
 	}
-	text := explanation(x, a.now())
+	text := explanation(x, a.ctl(), a.now())
 	if a.out.terminal() {
 		text = wrap(text, min(a.out.width, widestText))
 	}
@@ -52,8 +52,9 @@ func (a *app) explain(ctx context.Context, id string) error {
 const widestText = 100
 
 // explanation puts the facts into sentences. All that comes from elsewhere is cleaned.
-func explanation(x fsq.Explanation, now time.Time) string {
-	var s sentences
+// The commands that it names begin with ctl.
+func explanation(x fsq.Explanation, ctl string, now time.Time) string {
+	s := sentences{ctl: ctl}
 	id := clean(x.ID)
 	switch x.Reason {
 	case fsq.ReasonDropped:
@@ -149,7 +150,6 @@ func explainRunning(s *sentences, x fsq.Explanation, now time.Time) {
 
 func explainDead(s *sentences, x fsq.Explanation, now time.Time) {
 	id := clean(x.ID)
-	again := fmt.Sprintf("queuectl retry %s puts it back with all its retries", argument(x.ID))
 	switch x.Reason {
 	case fsq.ReasonCancelled:
 		s.add("%s was cancelled %s%s", id, ago(x.EndedAt, now), ran(x))
@@ -163,15 +163,21 @@ func explainDead(s *sentences, x fsq.Explanation, now time.Time) {
 		s.add("%s was given up %s: attempt %d of %d %s", id, ago(x.EndedAt, now), x.Attempts, x.MaxAttempts, endedBy(x))
 	}
 	s.addIf(x.Attempts > 0 && x.LastLine != "", "queuectl logs --stderr %s has all that it wrote", argument(x.ID))
-	s.add("%s", again)
+	s.add("queuectl retry %s puts it back with all its retries", argument(x.ID))
 }
 
 // sentences are collected with a full stop behind each.
-type sentences []string
+type sentences struct {
+	all []string
+	ctl string // how queuectl is called for the queue that they are about
+}
 
+// add takes the name of queuectl in the format, never in what it is filled with, for a
+// command to type.
 func (s *sentences) add(format string, args ...any) {
+	format = strings.ReplaceAll(format, "queuectl ", s.ctl+" ")
 	text := strings.TrimRight(fmt.Sprintf(format, args...), ".")
-	*s = append(*s, text+".")
+	s.all = append(s.all, text+".")
 }
 
 func (s *sentences) addIf(holds bool, format string, args ...any) {
@@ -180,7 +186,7 @@ func (s *sentences) addIf(holds bool, format string, args ...any) {
 	}
 }
 
-func (s *sentences) String() string { return strings.Join(*s, " ") }
+func (s *sentences) String() string { return strings.Join(s.all, " ") }
 
 // due is when the next attempt comes.
 func due(x fsq.Explanation, now time.Time) string {

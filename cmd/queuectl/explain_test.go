@@ -64,7 +64,7 @@ func TestExplanation(t *testing.T) {
 			"x lies in dead/ because somebody has moved it there. queuectl retry x puts it back with all its retries."},
 	} {
 		test.x.ID = "x"
-		have := explanation(test.x, now)
+		have := explanation(test.x, "queuectl", now)
 		for _, d := range []time.Duration{10 * time.Minute, 4 * time.Second} {
 			have = strings.ReplaceAll(have, instant(now.Add(d)), "TIME")
 		}

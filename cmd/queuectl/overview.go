@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/queuectl/queuectl/fsq"
 )
@@ -14,7 +15,7 @@ func (a *app) overview(ctx context.Context) error {
 		return err
 	}
 	for _, step := range nextSteps(s, there) {
-		a.hint("%s", step)
+		a.hint("%s", strings.ReplaceAll(step, "queuectl ", a.ctl()+" "))
 	}
 	return nil
 }

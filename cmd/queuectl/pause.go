@@ -58,7 +58,7 @@ func (a *app) pause(o pauseOptions) error {
 			Paused *fsq.Pause `json:"paused"`
 		}{now})
 	}
-	a.note("paused%s; queuectl resume ends it", untilText(p.Until, a.now()))
+	a.note("paused%s; %s resume ends it", untilText(p.Until, a.now()), a.ctl())
 	return nil
 }
 

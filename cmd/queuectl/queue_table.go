@@ -31,6 +31,15 @@ func (a *app) inQueue() string {
 	return " in queue " + a.queueName()
 }
 
+// ctl begins a command that a hint tells to type: for the queue that this one is about,
+// for in another the same id is another job.
+func (a *app) ctl() string {
+	if a.manyQueues() || a.queueName() == fsq.DefaultQueue {
+		return "queuectl"
+	}
+	return "queuectl --queue " + a.queueName()
+}
+
 // inQueues says in how many queues something was done, if there may be several.
 func (a *app) inQueues(n int) string {
 	switch {

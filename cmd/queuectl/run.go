@@ -79,7 +79,7 @@ func (a *app) runJob(ctx context.Context, args []string, o *enqueueFlags) error 
 		return err
 	}
 	if job, err = q.Enqueue(ctx, job); err != nil {
-		return duplicateHint(err)
+		return a.duplicateHint(err)
 	}
 	r := &jobRun{app: a, q: q, id: job.ID, began: make(chan struct{})}
 	if alive(workers) == 0 {
@@ -272,5 +272,5 @@ func (r *jobRun) detach(cause error) error {
 }
 
 func (r *jobRun) whereabouts() string {
-	return fmt.Sprintf("queuectl logs -f %s shows it again", shellQuote(r.id))
+	return fmt.Sprintf("%s logs -f %s shows it again", r.ctl(), shellQuote(r.id))
 }
