@@ -118,7 +118,11 @@ func earlier(a, b time.Time) time.Time {
 
 // try adopts one file and returns when to try again; 0 for never.
 func (a *adopter) try(base string) time.Duration {
-	got, err := a.w.q.s.Adopt(base, a.w.q.adoption)
+	adopt := a.w.q.s.Adopt
+	if spool.InBox(base) {
+		adopt = a.w.q.s.Collect
+	}
+	got, err := adopt(base, a.w.q.adoption)
 	defer func() { a.tried(base, got, time.Now()) }()
 	if err != nil {
 		a.w.problem(err)
@@ -133,23 +137,29 @@ func (a *adopter) try(base string) time.Duration {
 	case !got.Done:
 		return got.Again
 	case got.Rejected != "":
-		a.w.emit(Event{Kind: EventRejected, JobID: base, Error: got.Rejected})
+		a.w.emit(Event{Kind: EventRejected, JobID: droppedAs(base), Error: got.Rejected})
 	default:
-		a.w.emit(Event{Kind: EventAdopted, JobID: got.Name.ID, Command: base})
+		a.w.emit(Event{Kind: EventAdopted, JobID: got.Name.ID, Command: droppedAs(base)})
 		a.found.put(got.Name)
 	}
 	return 0
 }
 
-// adoption decides what becomes of a dropped file.
-func (q *Queue) adoption(d spool.Drop) spool.Adoption {
+// droppedAs is the name that its producer gave a drop, whatever a worker has made of it.
+func droppedAs(base string) string { return spool.Drop{Base: base}.Stem() + ".json" }
+
+func (q *Queue) adoption(d spool.Drop) spool.Adoption { return q.adoptionAt(d, q.s.Now()) }
+
+// adoptionAt decides what becomes of a dropped file. now is the spool's, also for a run_at
+// of "+10m": the clock of the host that adopts it may be hours off.
+func (q *Queue) adoptionAt(d spool.Drop, now time.Time) spool.Adoption {
 	if err := q.distrust(d.UID, d.GID, d.Mode); err != nil {
 		return spool.Adoption{Reject: err.Error()}
 	}
 	if whole, incomplete, err := wholeObject(d.Data); !whole {
 		return spool.Adoption{Reject: err.Error(), Unparsed: true, Incomplete: incomplete}
 	}
-	j, err := ParseJob(d.Data, time.Now())
+	j, err := ParseJob(d.Data, now)
 	if err != nil {
 		return spool.Adoption{Reject: err.Error()}
 	}
@@ -160,7 +170,7 @@ func (q *Queue) adoption(d spool.Drop) spool.Adoption {
 	if !reserved {
 		j.ID = q.dropID(d.Stem())
 	}
-	return spool.Adoption{Name: q.name(j, q.s.Now()), Reserved: reserved}
+	return spool.Adoption{Name: q.name(j, now), Reserved: reserved}
 }
 
 // dropID is the id of a job that names none: its file's name, as far as that can be

@@ -26,6 +26,9 @@ const maxChases = 20
 // files it as cancelled; AwaitCancelled waits for that. The error wraps ErrNotFound, or
 // ErrState if the job has ended already.
 func (q *Queue) Cancel(ctx context.Context, id string) (Cancellation, error) {
+	if err := q.recover(); err != nil {
+		return Cancellation{}, err
+	}
 	asked, attempt := false, 0
 	for range maxChases {
 		e, err := q.find(id)
@@ -171,6 +174,9 @@ func (q *Queue) Resume() (bool, error) { return q.s.Resume() }
 // Delete removes a job that does not run, with all that is known of it. The error wraps
 // ErrNotFound, or ErrState if it runs.
 func (q *Queue) Delete(ctx context.Context, id string) error {
+	if err := q.recover(); err != nil {
+		return err
+	}
 	for range maxChases {
 		e, err := q.find(id)
 		if err != nil {

@@ -82,6 +82,9 @@ func (q *Queue) changeWaiting(ctx context.Context, id string, do func(spool.Entr
 // waiting finds a job that waits and is to be changed. An edit of it that was cut short
 // is finished first.
 func (q *Queue) waiting(ctx context.Context, id string) (spool.Entry, error) {
+	if err := q.recover(); err != nil {
+		return spool.Entry{}, err
+	}
 	for range maxChases {
 		e, err := q.find(id)
 		if errors.Is(err, ErrNotFound) {

@@ -11,6 +11,15 @@ func (q *Queue) calibrate() error {
 	return q.s.Calibrate()
 }
 
+// ClockAhead is how far the spool's clock is ahead of this host's: that of the file server on a
+// network file system, none on a local one. Whoever makes a time of "in ten minutes" adds
+// it, or a host whose clock is wrong makes jobs that are due hours too early or too late.
+// Who may not write to the spool cannot ask, and goes by his own clock.
+func (q *Queue) ClockAhead() time.Duration {
+	_ = q.calibrate()
+	return q.s.ClockAhead()
+}
+
 // now is the spool's time for what only looks. Who may not write to the spool cannot ask
 // for it, and looks by his own clock.
 func (q *Queue) now() time.Time {

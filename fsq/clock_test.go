@@ -3,7 +3,11 @@ package fsq
 import (
 	"context"
 	"errors"
+	"os"
 	"testing"
+	"time"
+
+	"github.com/queuectl/queuectl/spool"
 )
 
 // Whatever compares or makes a time has asked the file server for it before: a worker
@@ -36,6 +40,24 @@ func TestTheServersTimeIsAskedFor(t *testing.T) {
 		}
 		if err := lease.Leave(); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// A delay in a dropped file is meant from when it is adopted, by the spool's clock and not
+// by that of the host that adopts it.
+func TestADelayIsMeantFromTheSpoolsTime(t *testing.T) {
+	t.Parallel()
+	q := openQueue(t, testConfig())
+	now := time.Now().Add(5 * time.Hour).Truncate(time.Millisecond)
+	for doc, want := range map[string]time.Time{
+		`{"command":"true","run_at":"+10m"}`: now.Add(10 * time.Minute),
+		`{"command":"true"}`:                 now,
+	} {
+		drop := spool.Drop{Base: "one.json", Data: []byte(doc), UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Mode: 0o600}
+		got := q.adoptionAt(drop, now)
+		if got.Reject != "" || !got.Name.Due.Equal(want) {
+			t.Errorf("%s: due %s, want %s %s", doc, got.Name.Due, want, got.Reject)
 		}
 	}
 }

@@ -43,8 +43,9 @@ type CommandHandler struct{}
 //
 // When ctx is done first, the whole process group gets SIGTERM, and SIGKILL
 // after r.KillGrace, or SIGKILL at once if the cause is ErrLost. Handle then
-// returns when the group is gone, and on Linux what has left it, with an error that wraps both the cause and
-// the command's *ExitError (of code 0 if it chose to exit so).
+// returns when the group is gone, and on Linux also what has left it, with an
+// error that wraps both the cause and the command's *ExitError (of code 0 if it
+// chose to exit so).
 func (CommandHandler) Handle(ctx context.Context, r *Run) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
@@ -108,24 +109,12 @@ func startCommand(r *Run) (*process, error) {
 	cannot := func(err error) (*process, error) {
 		return nil, &StartError{Code: codeCannotRun, Err: err}
 	}
-	dir, err := workDir(r.Job.Cwd)
+	p, err := r.prepare()
+	if errors.As(err, new(*StartError)) {
+		return nil, err
+	}
 	if err != nil {
 		return cannot(err)
-	}
-	env := jobEnv(r, dir)
-	argv := r.Job.Command.Args
-	var path string
-	switch {
-	case len(argv) == 0:
-		argv, path = []string{"sh", "-c", r.Job.Command.Shell}, "/bin/sh"
-	default:
-		list, ok := env["PATH"]
-		if !ok {
-			list = defaultSearchPath
-		}
-		if path, err = lookPath(argv[0], list, dir); err != nil {
-			return nil, err
-		}
 	}
 
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
@@ -153,24 +142,71 @@ func startCommand(r *Run) (*process, error) {
 		files = append(files, r.lock)
 	}
 
-	p, err := startWithUmask(path, argv, r.Job.Umask, &os.ProcAttr{
-		Dir: dir, Env: envList(env), Files: files, Sys: commandAttr(),
-	})
+	attr := &os.ProcAttr{Dir: p.dir, Env: envList(p.env), Files: files, Sys: commandAttr()}
+	umask, before := r.Job.Umask, func() {}
+	if r.owner != nil {
+		attr.Sys, before = ownerAttr(r.account), leaveKeyring
+		if umask == "" {
+			umask = ownerUmask
+		}
+	} else if sameUmask(umask, r.umask) {
+		umask = "" // most jobs have the worker's, and need no thread of their own for it
+	}
+	started, err := startWithUmask(p.path, p.argv, umask, attr, before)
 	if err == nil {
-		return p, nil
+		return started, nil
 	}
 	var pe *fs.PathError // its text speaks of fork/exec
 	if errors.As(err, &pe) {
 		err = pe.Err
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &StartError{codeNotFound, fmt.Errorf("start %q: no such program, or its interpreter is missing", path)}
+		return nil, &StartError{codeNotFound, fmt.Errorf("start %q: no such program, or its interpreter is missing", p.path)}
 	}
-	return cannot(fmt.Errorf("start %q: %w", path, err))
+	return cannot(fmt.Errorf("start %q: %w", p.path, err))
 }
 
-// startWithUmask starts a command under an umask of its own: "" for the worker's.
-func startWithUmask(path string, argv []string, umask string, attr *os.ProcAttr) (*process, error) {
+// program is what a run starts, and where.
+type program struct {
+	path string
+	argv []string
+	dir  string // "" for the worker's own
+	env  map[string]string
+}
+
+// prepare finds the run's program and directory, as far as whom it runs as gets at them.
+func (r *Run) prepare() (p program, err error) {
+	if r.owner == nil {
+		err = p.find(r, workDir)
+		return p, err
+	}
+	err = asOwner(r.account, func() error {
+		return p.find(r, func(cwd string) (string, error) { return ownerDir(cwd, r.account) })
+	})
+	return p, err
+}
+
+func (p *program) find(r *Run, workDir func(string) (string, error)) (err error) {
+	if p.dir, err = workDir(r.Job.Cwd); err != nil {
+		return err
+	}
+	p.env = jobEnv(r, p.dir)
+	p.argv = r.Job.Command.Args
+	if len(p.argv) == 0 {
+		p.argv, p.path = []string{"sh", "-c", r.Job.Command.Shell}, "/bin/sh"
+		return nil
+	}
+	list, ok := p.env["PATH"]
+	if !ok {
+		list = defaultSearchPath
+	}
+	p.path, err = lookPath(p.argv[0], list, p.dir)
+	return err
+}
+
+// startWithUmask starts a command under an umask of its own: "" for the worker's. before
+// is called on the thread that makes it.
+func startWithUmask(path string, argv []string, umask string, attr *os.ProcAttr, before func()) (*process, error) {
 	if umask == "" {
 		return startProcess(path, argv, attr, nil)
 	}
@@ -178,10 +214,16 @@ func startWithUmask(path string, argv []string, umask string, attr *os.ProcAttr)
 	if err != nil {
 		return nil, fmt.Errorf("umask: %w", err)
 	}
-	p, err := startProcess(path, argv, attr, func() error { return threadUmask(mask) })
+	p, err := startProcess(path, argv, attr, func() error {
+		before()
+		return threadUmask(mask)
+	})
 	if errors.Is(err, errNoThreadUmask) {
 		path, argv = underShell(path, argv, mask)
-		return startProcess(path, argv, attr, nil)
+		return startProcess(path, argv, attr, func() error {
+			before()
+			return nil
+		})
 	}
 	return p, err
 }

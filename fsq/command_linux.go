@@ -3,6 +3,7 @@ package fsq
 import (
 	"errors"
 	"os"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -22,6 +23,22 @@ func threadUmask(mask int) error {
 	}
 	unix.Umask(mask)
 	return nil
+}
+
+// ownUmask is this process's umask, as proc(5) tells it from Linux 4.7 on: umask(2) would
+// change it for a moment, in all threads. "" if it does not. /proc/self would tell that of
+// the first thread, which may have been given a job's.
+func ownUmask() string {
+	status, err := os.ReadFile("/proc/thread-self/status")
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(status)) {
+		if mask, ok := strings.CutPrefix(line, "Umask:"); ok {
+			return strings.TrimSpace(mask)
+		}
+	}
+	return ""
 }
 
 // awaitExit waits until the process is dead but leaves it as a zombie, which

@@ -18,6 +18,9 @@ func commandAttr() *syscall.SysProcAttr {
 // threadUmask cannot be: the umask is the process's.
 func threadUmask(int) error { return errNoThreadUmask }
 
+// ownUmask cannot be asked for here without changing it.
+func ownUmask() string { return "" }
+
 // awaitExit waits until the process is dead and reaps it. Between that and a
 // signal to its group lie microseconds in which its number is not reserved.
 func awaitExit(p *os.Process) (*syscall.WaitStatus, error) { return waitStatus(p) }

@@ -198,7 +198,7 @@ func TestCommandsRunConcurrently(t *testing.T) {
 		}()
 	}
 	wg.Wait()
-	if len(g.groups) != 0 {
-		t.Errorf("still under guard: %v", g.groups)
+	if len(g.lines) != 0 {
+		t.Errorf("still under guard: %v", g.lines)
 	}
 }

@@ -10,13 +10,18 @@ import (
 
 // committer makes settlements durable in groups and only then tells of them. The
 // slots do not wait for it.
+//
+// First claims go along: nobody waits for those, but a job that brings its machine down
+// is to run out of attempts, and not to begin anew with each boot.
 type committer struct {
 	w       *Worker
+	lease   *spool.Lease
 	pending *mailbox[commit]
 	mu      sync.Mutex // held while a group is synced, so that flush waits for it
 }
 
 type commit struct {
+	claim   bool // it is one; else a settlement
 	settled spool.Settled
 	event   Event
 }
@@ -25,11 +30,13 @@ type commit struct {
 // PROTOCOL's bound is 100 ms; less is enough on a disk that syncs in one or two.
 const commitDelay = 5 * time.Millisecond
 
-func newCommitter(w *Worker) *committer {
-	return &committer{w: w, pending: newMailbox[commit]()}
+func newCommitter(w *Worker, lease *spool.Lease) *committer {
+	return &committer{w: w, lease: lease, pending: newMailbox[commit]()}
 }
 
-func (c *committer) add(s spool.Settled, e Event) { c.pending.put(commit{s, e}) }
+func (c *committer) add(s spool.Settled, e Event) { c.pending.put(commit{settled: s, event: e}) }
+
+func (c *committer) addClaim() { c.pending.put(commit{claim: true}) }
 
 func (c *committer) run(ctx context.Context) {
 	for {
@@ -53,7 +60,12 @@ func (c *committer) flush() {
 	defer c.mu.Unlock()
 	group := c.pending.take()
 	var settled []spool.Settled
+	claims := false
 	for _, g := range group {
+		if g.claim {
+			claims = true
+			continue
+		}
 		// A job that goes back to pending needs no sync: without it, it falls back to
 		// being a dead worker's claim.
 		if g.settled.State != spool.Pending {
@@ -61,12 +73,20 @@ func (c *committer) flush() {
 		}
 	}
 	err := c.w.q.s.SyncSettled(settled...)
+	if claims && len(settled) == 0 { // a settlement's takes along what was claimed before it
+		err = c.lease.SyncClaims()
+	}
 	if err != nil {
 		c.w.problem(err)
 	}
 	for _, g := range group {
+		if g.claim {
+			continue
+		}
 		if err != nil && g.settled.State != spool.Pending {
-			g.event.err = err
+			// A second fsync would prove nothing: it may succeed although the first one's
+			// writes were dropped.
+			g.event.err, g.event.Uncertain = err, true
 		}
 		c.w.emit(g.event)
 	}

@@ -28,6 +28,7 @@ type Config struct {
 	RetentionDone time.Duration // 0: kept for ever
 	RetentionDead time.Duration // 0: kept for ever
 	TrustGroup    bool          // run jobs that other users of the spool's group enqueued
+	RunAsOwner    bool          // run each job as its file's owner; for root's workers only
 }
 
 // MinLease is the shortest lease that still leaves several heartbeats in it. On
@@ -103,6 +104,8 @@ var settings = []setting{
 		func(c *Config) *time.Duration { return &c.RetentionDead }),
 	boolSetting("trust-group", "run jobs that other users of the spool's group enqueued",
 		func(c *Config) *bool { return &c.TrustGroup }),
+	boolSetting("run-as-owner", "run each job as the user who owns its file; for root's workers, in root's spool",
+		func(c *Config) *bool { return &c.RunAsOwner }),
 }
 
 func wholeSetting(key, help string, lo, hi int, field func(*Config) *int) setting {

@@ -11,7 +11,7 @@ func TestSettings(t *testing.T) {
 	want := [][2]string{
 		{"max-retries", "3"}, {"backoff-base", "2"}, {"backoff-max", "1h"}, {"backoff-jitter", "0.1"}, {"timeout", "0"},
 		{"kill-grace", "5s"}, {"output-limit", "10MiB"}, {"max-lost", "3"}, {"snooze-codes", "75"}, {"snooze-max", "100"}, {"fatal-codes", "100"}, {"lease", "3m"}, {"poll-interval", "0"},
-		{"retention-done", "0"}, {"retention-dead", "0"}, {"trust-group", "false"},
+		{"retention-done", "0"}, {"retention-dead", "0"}, {"trust-group", "false"}, {"run-as-owner", "false"},
 	}
 	var got [][2]string
 	for _, s := range Settings() {
@@ -33,7 +33,7 @@ func TestConfigSet(t *testing.T) {
 	for key, value := range map[string]string{
 		"max-retries": "7.0", "backoff-base": "1.5", "backoff-max": "2h", "backoff-jitter": "0", "timeout": "90",
 		"kill-grace": "250ms", "output-limit": "1m", "max-lost": " 9 ", "snooze-codes": "111, 75,75", "snooze-max": "0", "fatal-codes": "none", "lease": "30s", "poll-interval": "2s",
-		"retention-done": "7d", "retention-dead": "2w", "trust-group": "1",
+		"retention-done": "7d", "retention-dead": "2w", "trust-group": "1", "run-as-owner": "true",
 	} {
 		if err := got.Set(key, value); err != nil {
 			t.Error(err)
@@ -42,7 +42,7 @@ func TestConfigSet(t *testing.T) {
 	want := Config{
 		MaxRetries: 7, BackoffBase: 1.5, BackoffMax: 2 * time.Hour, Timeout: 90 * time.Second, KillGrace: 250 * time.Millisecond,
 		OutputLimit: 1 << 20, MaxLost: 9, SnoozeCodes: Codes(75, 111), Lease: 30 * time.Second, PollInterval: 2 * time.Second,
-		RetentionDone: week, RetentionDead: 2 * week, TrustGroup: true,
+		RetentionDone: week, RetentionDead: 2 * week, TrustGroup: true, RunAsOwner: true,
 	}
 	if got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)

@@ -111,6 +111,9 @@ func (q *Queue) readmit(name string) error {
 
 // findDead returns the dead job with this id.
 func (q *Queue) findDead(id string) (found spool.Entry, err error) {
+	if err := q.recover(); err != nil {
+		return found, err
+	}
 	err = q.s.Each(func(e spool.Entry) error {
 		if e.Name.ID == id {
 			found = e

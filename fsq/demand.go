@@ -10,11 +10,11 @@ import (
 
 // obeyDemands does what is asked of jobs that run here. It remembers what is asked of
 // the others: they may be claimed here next.
-func (in *incarnation) obeyDemands() {
+func (in *incarnation) obeyDemands() error {
 	all, err := in.q.s.Demands()
 	if err != nil {
 		in.w.problem(err)
-		return
+		return err
 	}
 	cancels := make(map[string]spool.Demand, len(all))
 	for _, d := range all {
@@ -28,6 +28,7 @@ func (in *incarnation) obeyDemands() {
 	in.mu.Lock()
 	in.cancels = cancels
 	in.mu.Unlock()
+	return nil
 }
 
 func (in *incarnation) obeyDemand(s *slot, d spool.Demand) {
@@ -62,7 +63,8 @@ func (in *incarnation) cancelled(c *spool.Claim) bool {
 	in.mu.Lock()
 	d, asked := in.cancels[c.Name().ID]
 	in.mu.Unlock()
-	return asked && c.Means(d)
+	// What is remembered may have been withdrawn, by who retries the job.
+	return asked && c.Means(d) && in.q.s.Stands(d)
 }
 
 // meet withdraws the demand to cancel a job that has ended for good. One that goes back
@@ -95,22 +97,23 @@ func (s *slot) signal(name string) error {
 
 // lookForPause finds out whether claims are stopped. A pause that cannot be looked for
 // is none: the claims would fail, too.
-func (in *incarnation) lookForPause() {
+func (in *incarnation) lookForPause() error {
 	p, err := in.q.s.Paused()
 	if err != nil {
 		in.w.problem(err)
-		return
+		return err
 	}
 	was := in.paused
 	in.paused = p
 	if (was == nil) == (p == nil) {
-		return
+		return nil
 	}
 	if p != nil {
 		in.w.emit(Event{Kind: EventPaused, Error: p.Reason, Due: timeOrNil(p.Until)})
 	} else {
 		in.w.emit(Event{Kind: EventResumed})
 	}
+	return nil
 }
 
 func timeOrNil(t time.Time) *time.Time {

@@ -49,7 +49,7 @@ func workDir(cwd string) (string, error) {
 	case err == nil && !fi.IsDir():
 		err = unix.ENOTDIR
 	case err == nil:
-		err = unix.Access(dir, unix.X_OK)
+		err = mayUse(dir, unix.X_OK)
 	}
 	if err != nil {
 		var pe *fs.PathError
@@ -61,15 +61,21 @@ func workDir(cwd string) (string, error) {
 	return dir, nil
 }
 
-// jobEnv is the worker's environment, then the job's, then what the job is
-// told about itself.
-func jobEnv(r *Run, dir string) map[string]string {
+// environ is this process's environment.
+func environ() map[string]string {
 	env := make(map[string]string)
 	for _, kv := range os.Environ() {
 		if k, v, ok := strings.Cut(kv, "="); ok {
 			env[k] = v
 		}
 	}
+	return env
+}
+
+// jobEnv is the worker's environment, or its owner's bare one, then the job's, then what the job is
+// told about itself.
+func jobEnv(r *Run, dir string) map[string]string {
+	env := baseEnv(r)
 	maps.Copy(env, r.Job.Env)
 	if dir != "" {
 		env["PWD"] = dir
@@ -131,7 +137,7 @@ func lookPath(name, list, dir string) (string, error) {
 		if err != nil || !fi.Mode().IsRegular() {
 			continue
 		}
-		if unix.Access(path, unix.X_OK) == nil {
+		if executable(path) {
 			return path, nil
 		}
 		denied = path

@@ -19,6 +19,11 @@ var (
 	// ErrForeign says that root does not work the jobs of a spool that a user made for
 	// himself: whoever can write there would be root.
 	ErrForeign = errors.New("the spool belongs to a user, and root does not run his jobs")
+	// ErrNotRoot says that a worker is to run jobs as their owners, and is not root's.
+	ErrNotRoot = errors.New("run-as-owner is for root's workers: no other can become the owner of a job")
+	// ErrNoBoxes says that a spool is not root's alone: who can write more of it than a box
+	// of his own would be every other user.
+	ErrNoBoxes = spool.ErrNoBoxes
 
 	ErrInvalidQueue = spool.ErrInvalidQueue
 	ErrQueueInUse   = spool.ErrQueueInUse

@@ -40,6 +40,7 @@ const (
 // Explanation is why a job is where it is, and what there is to know about what comes
 // next. Facts that the reason has no use for are left at their zero values.
 type Explanation struct {
+	Queue          string     `json:"queue"`
 	ID             string     `json:"id"`
 	State          State      `json:"state"`
 	Reason         Reason     `json:"reason"`
@@ -78,7 +79,7 @@ func (q *Queue) Explain(ctx context.Context, id string) (Explanation, error) {
 		return Explanation{}, err
 	}
 	x := Explanation{
-		ID: i.ID, State: i.State, Priority: i.Priority, Attempts: i.Attempts, MaxAttempts: i.MaxAttempts, Snoozed: i.Snoozed, Lost: i.Lost,
+		Queue: q.Name(), ID: i.ID, State: i.State, Priority: i.Priority, Attempts: i.Attempts, MaxAttempts: i.MaxAttempts, Snoozed: i.Snoozed, Lost: i.Lost,
 		EnqueuedAt: i.EnqueuedAt, DueAt: i.DueAt, StartedAt: i.StartedAt, EndedAt: i.EndedAt, Worker: i.Worker,
 		Progress: i.Progress, LastOutcome: i.LastOutcome, Error: i.Error, File: i.File,
 	}
@@ -160,7 +161,7 @@ func (q *Queue) explainWorkers(ctx context.Context, x *Explanation, i JobInfo) e
 				x.Reason = ReasonRunning
 			}
 		}
-		if w.State == WorkerAlive {
+		if w.State == WorkerAlive && (w.Only == "" || w.Only == i.ID) {
 			x.Workers++
 			x.Slots += w.Slots
 			x.Busy += min(w.Busy, w.Slots)

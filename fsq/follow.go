@@ -2,7 +2,10 @@ package fsq
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"sync"
 	"time"
 
 	"github.com/queuectl/queuectl/spool"
@@ -12,6 +15,7 @@ import (
 type Transition struct {
 	Event           string     `json:"event"` // see the constants
 	Time            time.Time  `json:"time"`  // when it was seen; of an end, when it was settled
+	Queue           string     `json:"queue"`
 	JobID           string     `json:"job_id"`
 	State           State      `json:"state"`
 	Outcome         string     `json:"outcome"` // of a job that is done or dead
@@ -40,26 +44,95 @@ const (
 // or visit returns an error. Where the file system tells of changes it waits for them;
 // else it looks again and again, and what a job does between two looks is not seen.
 func (q *Queue) Follow(ctx context.Context, visit func(Transition) error) error {
-	f, err := q.newFollower(nil)
+	return q.follow(ctx, false, visit)
+}
+
+// follow is Follow; all that is in a new queue is news.
+func (q *Queue) follow(ctx context.Context, isNew bool, visit func(Transition) error) error {
+	var first []arrival
+	baseline := func(e spool.Entry) { first = append(first, arrival{news(spool.Entry{}, false, e), e}) }
+	if !isNew {
+		baseline = nil
+	}
+	f, err := q.newFollower(baseline)
 	if err != nil {
 		return err
 	}
 	defer f.close()
-	f.floor = f.horizon
-	for {
-		all, err := f.next(ctx)
-		if err != nil {
+	if f.rescan = isNew; !isNew {
+		f.floor = f.horizon
+	}
+	for all := first; ; {
+		for _, t := range all {
+			if err := visit(q.transition(t, q.now())); err != nil {
+				return err
+			}
+		}
+		if all, err = f.next(ctx); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
 			return err
 		}
-		for _, t := range all {
-			if err := visit(t.transition(q.now())); err != nil {
-				return err
-			}
+	}
+}
+
+// FollowAll is Follow of several queues. later, if not nil, opens the queues that are not
+// known, for those that are made meanwhile; all that is in them is news, and one that is
+// removed is left. visit is called by one goroutine at a time.
+func FollowAll(ctx context.Context, qs []*Queue, later func(known func(string) bool) ([]*Queue, error), visit func(Transition) error) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var (
+		all    sync.WaitGroup
+		mu     sync.Mutex // of visit, known and failed
+		known  = map[string]bool{}
+		failed error
+	)
+	fail := func(err error) {
+		if failed == nil && err != nil {
+			failed = err
+			stop(err)
 		}
 	}
+	follow := func(q *Queue, isNew bool) {
+		known[q.Name()] = true
+		all.Go(func() {
+			err := q.follow(ctx, isNew, func(t Transition) error {
+				mu.Lock()
+				defer mu.Unlock()
+				if ctx.Err() != nil {
+					return nil
+				}
+				return visit(t)
+			})
+			mu.Lock()
+			defer mu.Unlock()
+			if later != nil && errors.Is(err, fs.ErrNotExist) {
+				delete(known, q.Name())
+				return
+			}
+			fail(err)
+		})
+	}
+	mu.Lock()
+	for _, q := range qs {
+		follow(q, false)
+	}
+	mu.Unlock()
+	if later != nil && len(qs) > 0 {
+		WatchQueues(ctx, qs[0].Root(), func() {
+			mu.Lock()
+			defer mu.Unlock()
+			made, err := later(func(name string) bool { return known[name] })
+			fail(err)
+			for _, q := range made {
+				follow(q, true)
+			}
+		})
+	}
+	all.Wait()
+	return failed
 }
 
 // arrival is an entry that is news, and what kind of news.
@@ -68,10 +141,10 @@ type arrival struct {
 	spool.Entry
 }
 
-func (a arrival) transition(now time.Time) Transition {
+func (q *Queue) transition(a arrival, now time.Time) Transition {
 	i := info(a.Entry, now)
 	t := Transition{
-		Event: a.event, Time: now.UTC(), JobID: i.ID, State: i.State, Outcome: i.Outcome, Priority: i.Priority,
+		Event: a.event, Time: now.UTC(), Queue: q.Name(), JobID: i.ID, State: i.State, Outcome: i.Outcome, Priority: i.Priority,
 		Attempt: i.Attempts, MaxAttempts: i.MaxAttempts, Worker: i.Worker, DueAt: i.DueAt,
 		WaitSeconds: i.WaitSeconds, DurationSeconds: i.DurationSeconds,
 	}

@@ -272,6 +272,13 @@ func TestTail(t *testing.T) {
 		if n := strings.Count(stderr.String(), "err\n"); n == 0 || n > 3 || len(outcomes) == 0 || outcomes[len(outcomes)-1] != "done" {
 			t.Errorf("stderr %q, outcomes %q", stderr.String(), outcomes)
 		}
+		// All has ended by now.
+		for earlier, want := range map[bool]string{false: "out 3\n", true: "out 1\nout 2\nout 3\n"} {
+			stdout.Reset()
+			if _, err := q.Tail(context.Background(), "j", TailOptions{Stdout: &stdout, Earlier: earlier}); err != nil || stdout.String() != want {
+				t.Errorf("earlier attempts %v: stdout %q, %v; want %q", earlier, stdout.String(), err, want)
+			}
+		}
 		if _, err := q.Tail(context.Background(), "nobody", TailOptions{}); !errors.Is(err, ErrNotFound) {
 			t.Errorf("have %v, want ErrNotFound", err)
 		}

@@ -3,49 +3,55 @@ package fsq
 import (
 	"fmt"
 	"os"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// guardScript keeps a set of process groups, told by lines "+PGID" and
-// "-PGID", and kills them when its input ends, which it does when the worker
-// has died. Signals for the whole session or service do not concern it: its
-// time comes after the worker's. It uses the shell's own commands only.
+// guardScript waits for the end of its input, which comes when the worker has died, and
+// kills the process groups that are then in the file at descriptor 3. Signals for the
+// whole session or service do not concern it: its time comes after the worker's. It uses
+// the shell's own commands only.
 const guardScript = `trap '' HUP INT QUIT TERM
-s=' '
-while read -r l; do
-  g=${l#?}
-  case $l in
-  +*) s="$s$g " ;;
-  -*) case $s in *" $g "*) s="${s%% $g *} ${s#* $g }" ;; esac ;;
-  esac
-done
-for g in $s; do kill -9 "-$g"; done`
+while read -r l; do :; done
+while read -r g; do [ -z "$g" ] || kill -9 "-$g"; done <&3`
 
-// guardPatience bounds what a guardian that is stopped or hangs can cost. Its
-// pipe takes thousands of lines before a write waits at all.
+// guardPatience bounds what a guardian that hangs can cost when the worker ends.
 const guardPatience = time.Second
 
 // A guard kills the process groups of a worker that dies, also by SIGKILL. It
 // is a shell in a session of its own that outlives the worker by a moment. It
 // reaches the grandchildren that a parent-death signal does not. A nil guard
 // does nothing. Its methods are safe for concurrent use.
+//
+// The groups are in a file that has no name, one to a line. Told by lines in its pipe the
+// shell would wake up, and read byte by byte, twice for each job.
 type guard struct {
 	mu     sync.Mutex
-	groups map[int]struct{}
-	pipe   *os.File // nil: no guardian, the next change tries again
+	set    *os.File
+	lines  map[int]int64 // of each group, its line in set
+	free   []int64       // lines that are blank again
+	pipe   *os.File      // nil: no guardian, the next change tries again
 	proc   *os.Process
 	exited chan struct{}
 	closed bool
 }
 
+// guardLine is the length of a line: ten digits and the newline.
+const guardLine = 11
+
 // startGuard starts the guardian. A worker can do without one, at the price
 // that grandchildren may outlive it until the next sweep.
 func startGuard() (*guard, error) {
-	g := &guard{groups: make(map[int]struct{})}
+	set, err := stdinFile("")
+	if err != nil {
+		return nil, fmt.Errorf("start guardian: %w", err)
+	}
+	g := &guard{set: set, lines: make(map[int]int64)}
 	if err := g.start(); err != nil {
+		_ = set.Close()
 		return nil, fmt.Errorf("start guardian: %w", err)
 	}
 	return g, nil
@@ -54,15 +60,38 @@ func startGuard() (*guard, error) {
 // add puts a process group under guard. It cannot fail: a guardian that is
 // gone is replaced, and if that fails the next call tries again.
 func (g *guard) add(pgid int) {
-	g.change('+', pgid, func() { g.groups[pgid] = struct{}{} })
+	g.change(func() {
+		if _, have := g.lines[pgid]; have {
+			return
+		}
+		line := int64(len(g.lines) + len(g.free))
+		if n := len(g.free); n > 0 {
+			line, g.free = g.free[n-1], g.free[:n-1]
+		}
+		g.lines[pgid] = line
+		g.write(line, fmt.Sprintf("%*d\n", guardLine-1, pgid))
+	})
 }
 
-// remove takes a process group away again.
+// remove takes a process group away again. Its number may be another's as soon as this
+// returns.
 func (g *guard) remove(pgid int) {
-	g.change('-', pgid, func() { delete(g.groups, pgid) })
+	g.change(func() {
+		line, have := g.lines[pgid]
+		if !have {
+			return
+		}
+		g.write(line, fmt.Sprintf("%*s\n", guardLine-1, ""))
+		delete(g.lines, pgid)
+		g.free = append(g.free, line)
+	})
 }
 
-func (g *guard) change(sign byte, pgid int, apply func()) {
+// write leaves the offset where it is, which the guardian shares. The file is in memory,
+// or where that cannot be, on a disk that may be full: then a group is not guarded.
+func (g *guard) write(line int64, s string) { _, _ = g.set.WriteAt([]byte(s), line*guardLine) }
+
+func (g *guard) change(apply func()) {
 	if g == nil {
 		return
 	}
@@ -72,10 +101,14 @@ func (g *guard) change(sign byte, pgid int, apply func()) {
 		return
 	}
 	apply()
-	if g.pipe != nil && g.send(fmt.Sprintf("%c%d\n", sign, pgid)) == nil {
-		return
+	if g.pipe != nil {
+		select {
+		case <-g.exited:
+		default:
+			return
+		}
 	}
-	g.stop(true)
+	g.stop()
 	// The error is of no use to a job; it runs less well guarded.
 	_ = g.start()
 }
@@ -87,26 +120,31 @@ func (g *guard) close() {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.stop()
+	if !g.closed {
+		_ = g.set.Close()
+	}
 	g.closed = true
-	g.stop(false)
 }
 
-// start runs a guardian and tells it the whole set. It inherits nothing: no
-// environment, by which it would be taken for a part of a job, no descriptor,
-// no directory to hold a mount busy.
+// start runs a guardian. It inherits nothing: no environment, by which it would be taken
+// for a part of a job, no descriptor but its own, no directory to hold a mount busy.
 func (g *guard) start() error {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = null.Close() }()
+	if _, err := g.set.Seek(0, 0); err != nil {
+		return err
+	}
 	r, w, err := os.Pipe()
 	if err != nil {
 		return err
 	}
 	defer func() { _ = r.Close() }()
 	proc, err := os.StartProcess("/bin/sh", []string{"sh", "-c", guardScript}, &os.ProcAttr{
-		Dir: "/", Env: []string{}, Files: []*os.File{r, null, null},
+		Dir: "/", Env: []string{}, Files: []*os.File{r, null, null, g.set},
 		Sys: &syscall.SysProcAttr{Setsid: true},
 	})
 	if err != nil {
@@ -119,35 +157,16 @@ func (g *guard) start() error {
 		close(exited)
 	}()
 	g.pipe, g.proc, g.exited = w, proc, exited
-	var all strings.Builder
-	for pgid := range g.groups {
-		fmt.Fprintf(&all, "+%d\n", pgid)
-	}
-	if err := g.send(all.String()); err != nil {
-		g.stop(true)
-		return err
-	}
 	return nil
 }
 
-// send does not raise SIGPIPE: Go does that for descriptors 1 and 2 only.
-func (g *guard) send(lines string) error {
-	if err := g.pipe.SetWriteDeadline(time.Now().Add(guardPatience)); err != nil {
-		return err
-	}
-	_, err := g.pipe.WriteString(lines)
-	return err
-}
-
-// stop ends the guardian, after it has done its work unless at once.
-func (g *guard) stop(atOnce bool) {
+// stop ends the guardian, after it has done its work.
+func (g *guard) stop() {
 	if g.pipe == nil {
 		return
 	}
-	if atOnce {
-		_ = g.proc.Kill()
-	}
 	_ = g.pipe.Close()
+	_ = g.proc.Signal(unix.SIGCONT) // somebody may have stopped it
 	select {
 	case <-g.exited:
 	case <-time.After(guardPatience):

@@ -48,6 +48,9 @@ type Run struct {
 	guard   *guard   // takes the child along if the worker is killed
 	started func(pid int)
 	signals <-chan string // that somebody sends to the command
+	umask   string        // the worker's own, octal; "": not known
+	owner   *uint32       // whom the command runs as; nil: the worker's user
+	account account       // the owner's
 }
 
 // ExitError is how a command failed.

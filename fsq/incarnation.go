@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,15 +28,20 @@ type incarnation struct {
 	scanned  time.Time     // when the last scan began
 	scanTook time.Duration // and how long it took
 	promote  time.Time     // when scheduled jobs are next moved into pending/
+	promoted time.Time     // when it was last looked for such
 	filled   time.Time     // the time that the last fill went by: of what was due by then it knows
 	retryAt  time.Time     // no claims before: the file system refuses them
 	refused  time.Duration
 	paused   *spool.Pause  // no claims while it holds
+	rung     time.Time     // when something was last asked for, as far as is known
+	settled  bool          // what was asked for after the last look bears another time
+	obeyed   time.Time     // when it was last looked what
 	blind    bool          // the last scan failed: what it did not see may be there
 	looked   bool          // a scan was made since nothing has run in the pool
 	lookedAt uint64        // the count of the pool then
 	swept    chan struct{} // closed when dead workers were looked for once
 
+	edited    time.Time     // when edits were last looked for that somebody left; of the goroutine of sweep
 	queued    atomic.Bool   // elements of arrays wait for a turn
 	shared    time.Time     // when their turns were last counted; of the goroutine of sweep
 	shareTook time.Duration // and how long that took
@@ -44,12 +50,16 @@ type incarnation struct {
 	adopter *adopter
 	commits *committer
 
+	drained  chan struct{}   // closed when no new jobs are taken
 	runs     context.Context // cancelled to stop all running jobs
 	stopRuns context.CancelCauseFunc
 	lost     chan struct{} // closed when the lease is lost
 	doubt    atomic.Bool   // it may be: no new claims
+	mute     atomic.Bool   // the last beat could not be written
+	pulse    *pulse
 
 	recordPatience time.Duration // how long an outcome waits for its record
+	readPatience   time.Duration // how long a claim waits for its file to be readable
 
 	strays *mailbox[spool.Name]
 
@@ -57,6 +67,7 @@ type incarnation struct {
 	running map[string]*slot        // by the claim's file name
 	unknown map[string]bool         // claims that the last audit saw and nobody runs
 	failed  map[string]bool         // claims whose outcome could not be settled
+	cut     map[string]bool         // claims whose job was stopped because the lease could be over
 	cancels map[string]spool.Demand // jobs that are to be cancelled, by id
 }
 
@@ -69,12 +80,13 @@ func newIncarnation(w *Worker, lease *spool.Lease) *incarnation {
 	in := &incarnation{
 		w: w, q: w.q, lease: lease,
 		freed: newMailbox[freed](), strays: newMailbox[spool.Name](), running: map[string]*slot{}, lost: make(chan struct{}), swept: make(chan struct{}),
+		drained: make(chan struct{}), recordPatience: recordPatience, readPatience: copyPatience,
 	}
-	in.recordPatience = recordPatience
+	in.pulse = newPulse(w.q.cfg.Lease, bootTime())
 	in.ready.Order = w.q.s.EnqueuedAt
 	in.queued.Store(true) // until it is known
 	in.runs, in.stopRuns = context.WithCancelCause(context.Background())
-	in.commits = newCommitter(w)
+	in.commits = newCommitter(w, lease)
 	in.adopter = newAdopter(w)
 	return in
 }
@@ -174,7 +186,8 @@ func (in *incarnation) loop(ctx context.Context) error {
 const tickAtLeast = time.Second
 
 // giveBack releases what lies in this worker's directory although nothing runs: claims
-// whose reply was lost just before the end.
+// whose reply was lost just before the end; and those of a worker that has given itself up
+// before others took it for dead, whose attempts count as lost as if they had.
 func (in *incarnation) giveBack() {
 	if in.lease.Lost() {
 		return
@@ -191,15 +204,45 @@ func (in *incarnation) giveBack() {
 		if !ok {
 			continue
 		}
-		if _, err := c.Release(in.q.s.Now()); err != nil && !errors.Is(err, ErrLost) {
+		release := in.release
+		if in.cut[n.String()] {
+			release = in.lose
+		}
+		if err := release(c); err != nil && !errors.Is(err, ErrLost) {
 			in.w.problem(err)
 		}
 	}
 }
 
+func (in *incarnation) release(c *spool.Claim) error {
+	_, err := c.Release(in.q.s.Now())
+	return err
+}
+
+func (in *incarnation) lose(c *spool.Claim) error {
+	n := c.Name()
+	_, d := in.q.lostFate(n, rand.Float64())
+	v := spool.Verdict{}
+	v.Worker, v.Host = in.lease.Worker(), spool.WorkerHost(in.lease.Worker())
+	record := in.q.lostRecord(n, v, d)
+	record.Error = "its worker was cut off for the time of its lease"
+	_ = in.q.writeRecord(record) // as in reap: it is for people
+	if d.Verdict == VerdictDead {
+		settled, err := c.Bury(spool.Ending{Outcome: string(OutcomeLost), Lost: d.Lost})
+		if err != nil {
+			return err
+		}
+		in.w.emit(Event{Kind: EventDead, JobID: n.ID, Attempt: n.Attempt, MaxAttempts: n.Allowed, Outcome: string(OutcomeLost), Error: "its worker was cut off, once too often"})
+		return in.q.s.SyncSettled(settled)
+	}
+	_, err := c.Lose(d.Due)
+	return err
+}
+
 func (in *incarnation) drain() {
 	if !in.draining {
 		in.draining = true
+		close(in.drained)
 		in.w.seat.rest()
 		in.w.seat.pool.close()
 		in.w.emit(Event{Kind: EventDraining, Count: in.busy})
@@ -221,7 +264,7 @@ func (in *incarnation) abandon() error {
 // end it.
 func (in *incarnation) pausedNow() bool {
 	if in.paused != nil && !in.paused.Until.IsZero() && !in.q.s.Now().Before(in.paused.Until) {
-		in.lookForPause()
+		_ = in.lookForPause() // it has told what the matter is
 	}
 	return in.paused != nil
 }
@@ -242,6 +285,9 @@ func (in *incarnation) startWatch() {
 func (in *incarnation) nextWake() time.Duration {
 	now := in.q.s.Now()
 	wake := max(in.poll()-time.Since(in.scanned), 0)
+	if in.watch == nil { // requests are looked for often, also where scans are slow and rare
+		wake = min(wake, max(pollSlow, in.q.cfg.PollInterval))
+	}
 	// What was due when the slots were last filled waits for a slot, or for an end of what
 	// keeps claims back: each of them wakes the loop, and a timer would only spin.
 	if due := in.ready.NextDue(); due.After(in.filled) && !in.draining {
@@ -253,7 +299,7 @@ func (in *incarnation) nextWake() time.Duration {
 	if in.paused != nil && !in.paused.Until.IsZero() {
 		wake = min(wake, in.paused.Until.Sub(now))
 	}
-	if !in.retryAt.IsZero() {
+	if !in.retryAt.IsZero() && !in.draining { // who drains claims nothing, and would wake for it for ever
 		wake = min(wake, time.Until(in.retryAt))
 	}
 	if every := in.w.opt.AliveEvery; every > 0 {
@@ -281,20 +327,24 @@ func (in *incarnation) scanDue() bool {
 // scan finds out what waits. It is the truth; events only spare it.
 func (in *incarnation) scan() {
 	in.scanned = time.Now()
-	next, err := in.q.s.Promote()
-	if err != nil {
-		in.w.problem(err)
+	if !in.promote.IsZero() && !in.promote.After(in.q.s.Now()) || time.Since(in.promoted) >= pollNet {
+		in.promoted = in.scanned
+		next, err := in.q.s.Promote()
+		if err != nil {
+			in.w.problem(err)
+		}
+		in.promote = next
 	}
-	in.promote = next
 	known := in.ready.Len()
 	in.ready.Reset()
 	now := in.q.s.Now()
 	var drops []string
-	err = in.q.s.Waiting(func(n spool.Name) { in.wait(n, now) }, func(base string) { drops = append(drops, base) })
+	err := in.q.s.Waiting(func(n spool.Name) { in.wait(n, now) }, func(base string) { drops = append(drops, base) })
 	if err != nil {
 		in.w.problem(err)
 	}
 	in.blind = err != nil
+	drops = append(drops, in.boxed()...)
 	in.adopter.offer(drops...)
 	in.scanTook = time.Since(in.scanned)
 	if in.ready.Len() > known || len(drops) > 0 {
@@ -371,6 +421,9 @@ func (in *incarnation) claim(n spool.Name) bool {
 		return false
 	}
 	in.refused, in.retryAt = 0, time.Time{}
+	if c.Name().Attempt == 1 {
+		in.commits.addClaim()
+	}
 	in.start(c, true)
 	return true
 }
@@ -398,6 +451,16 @@ func (in *incarnation) start(c *spool.Claim, asked bool) {
 		in.mu.Unlock()
 		in.freed.put(freed{again: again})
 	}()
+}
+
+// cutShort takes note of a claim whose job was stopped and that others may have by now.
+func (in *incarnation) cutShort(n spool.Name) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.cut == nil {
+		in.cut = map[string]bool{}
+	}
+	in.cut[n.String()] = true
 }
 
 // unsettled takes note of a claim whose outcome could not be settled.
@@ -459,6 +522,9 @@ func (in *incarnation) takeHints() (rescan bool) {
 	if h.Asked {
 		in.obeyRequests()
 	}
+	if h.Boxed {
+		in.adopter.offer(in.boxed()...)
+	}
 	if h.Broken != nil {
 		in.w.log.Warn("the watch of the file system ended", "error", h.Broken)
 		_ = in.watch.Close()
@@ -468,10 +534,35 @@ func (in *incarnation) takeHints() (rescan bool) {
 	return h.Rescan
 }
 
+// obeyUnrung is how often a worker looks for what was asked for without ringing: with
+// touch(1), or by an earlier version.
+const obeyUnrung = time.Minute
+
+// unrung reports whether nothing can be asked for that is not known.
+func (in *incarnation) unrung() bool {
+	if !in.q.s.Network() {
+		return false
+	}
+	at, settled, err := in.q.s.Rung()
+	if err == nil && !mustLook(at, in.rung, in.settled, time.Since(in.obeyed)) {
+		return true
+	}
+	in.rung, in.settled, in.obeyed = at, settled && err == nil, time.Now() // before it is looked for
+	return false
+}
+
+// mustLook decides whether something may be asked for that is not known: it was rung, or
+// could have been right after the last look without another time, or that is so long ago.
+func mustLook(rung, known time.Time, settledThen bool, since time.Duration) bool {
+	return !settledThen || !rung.Equal(known) || since >= obeyUnrung
+}
+
 // obeyRequests looks for what others ask of this worker.
 func (in *incarnation) obeyRequests() {
-	in.obeyDemands()
-	in.lookForPause()
+	if in.unrung() {
+		return
+	}
+	errs := []error{in.obeyDemands(), in.lookForPause()}
 	for r, obey := range map[spool.Request]func(){
 		spool.Drain:     in.drain,
 		spool.Interrupt: func() { in.w.Interrupt() },
@@ -480,8 +571,12 @@ func (in *incarnation) obeyRequests() {
 		if err != nil {
 			in.w.problem(fmt.Errorf("look for requests: %w", err))
 		}
+		errs = append(errs, err)
 		if asked {
 			obey()
 		}
+	}
+	if errors.Join(errs...) != nil {
+		in.settled = false // what was not seen is looked for again
 	}
 }

@@ -210,7 +210,8 @@ func (q *Queue) dropInfo(base string) JobInfo {
 	if err != nil {
 		return i
 	}
-	j, err := ParseJob(data, time.Now())
+	now := q.now()
+	j, err := ParseJob(data, now)
 	if err != nil {
 		i.Error = "not a job yet: " + err.Error()
 		return i
@@ -221,7 +222,7 @@ func (q *Queue) dropInfo(base string) JobInfo {
 	}
 	if !j.RunAt.IsZero() {
 		i.DueAt = ptr(j.RunAt)
-		if j.RunAt.After(q.now()) {
+		if j.RunAt.After(now) {
 			i.State = Scheduled
 		}
 	}

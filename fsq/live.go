@@ -3,6 +3,7 @@ package fsq
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -42,17 +43,18 @@ type Failure struct {
 
 // LiveView is a queue at a moment.
 type LiveView struct {
-	Queue    string
-	Counts   map[State]int
-	Oldest   time.Time // the earliest due time of a job that is due; zero if none is
-	Next     time.Time // the next due time to come; zero if none
-	Running  []JobInfo // with Job
-	Workers  []WorkerInfo
-	Paused   *Pause
-	Ended    []int     // jobs done or dead in each of the last LiveSeconds, the newest last
-	Failed   []int     // attempts that failed, likewise
-	Failures []Failure // the newest first
-	Err      error     // why it is out of date
+	Queue        string
+	Counts       map[State]int
+	Oldest       time.Time // the earliest due time of a job that is due; zero if none is
+	Next         time.Time // the next due time to come; zero if none
+	Running      []JobInfo // with Job
+	Workers      []WorkerInfo
+	Paused       *Pause
+	PausedQueues []string  // of several queues, those that are paused
+	Ended        []int     // jobs done or dead in each of the last LiveSeconds, the newest last
+	Failed       []int     // attempts that failed, likewise
+	Failures     []Failure // the newest first
+	Err          error     // why it is out of date
 }
 
 // LiveSeconds is how far back a Live counts ends.
@@ -108,7 +110,7 @@ func (l *Live) recall(now time.Time) {
 		if now.Sub(e.Due) < LiveSeconds*time.Second {
 			l.ends = append(l.ends, end{e.Due, true})
 		}
-		l.failures = append(l.failures, Failure{Transition: arrival{EventDead, e}.transition(now)})
+		l.failures = append(l.failures, Failure{Transition: l.q.transition(arrival{EventDead, e}, now)})
 	}
 	slices.SortFunc(l.failures, func(a, b Failure) int { return b.Time.Compare(a.Time) })
 	l.failures = l.failures[:min(len(l.failures), maxFailures)]
@@ -166,7 +168,7 @@ func (l *Live) take(a arrival) {
 	if !failed {
 		return
 	}
-	fail := Failure{Transition: a.transition(now)}
+	fail := Failure{Transition: l.q.transition(a, now)}
 	if r, ok := l.q.readRecord(id, a.Attempt); ok {
 		fail.Error = r.Error
 	}
@@ -248,6 +250,37 @@ func earliest(a, b time.Time) time.Time {
 	return a
 }
 
+// SumViews is what several queues show together. The jobs and failures keep the name of
+// theirs.
+func SumViews(all []LiveView) LiveView {
+	sum := LiveView{Counts: map[State]int{}, Ended: make([]int, LiveSeconds), Failed: make([]int, LiveSeconds)}
+	for _, v := range all {
+		if v.Paused != nil {
+			sum.PausedQueues = append(sum.PausedQueues, v.Queue)
+		}
+		for st, n := range v.Counts {
+			sum.Counts[st] += n
+		}
+		for i := range LiveSeconds {
+			sum.Ended[i] += v.Ended[i]
+			sum.Failed[i] += v.Failed[i]
+		}
+		if !v.Oldest.IsZero() {
+			sum.Oldest = earliest(sum.Oldest, v.Oldest)
+		}
+		if !v.Next.IsZero() {
+			sum.Next = earliest(sum.Next, v.Next)
+		}
+		sum.Running = append(sum.Running, v.Running...)
+		sum.Workers = append(sum.Workers, v.Workers...)
+		sum.Failures = append(sum.Failures, v.Failures...)
+		sum.Err = errors.Join(sum.Err, v.Err)
+	}
+	slices.SortStableFunc(sum.Failures, func(a, b Failure) int { return b.Time.Compare(a.Time) })
+	sum.Failures = sum.Failures[:min(len(sum.Failures), maxFailures)]
+	return sum
+}
+
 // runningJobs reads the document of each job that runs once, and its progress always.
 func (l *Live) runningJobs(entries []spool.Entry, now time.Time) []JobInfo {
 	jobs := make([]JobInfo, 0, len(entries))
@@ -259,6 +292,7 @@ func (l *Live) runningJobs(entries []spool.Entry, now time.Time) []JobInfo {
 		l.mu.Unlock()
 		if !known {
 			i = info(e, now)
+			i.Queue = l.q.Name()
 			l.q.detail(&i, e)
 		}
 		i.Progress = l.q.progress(e.Name.ID, e.Attempt)

@@ -1,6 +1,7 @@
 package fsq
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -8,6 +9,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/queuectl/queuectl/spool"
 )
 
 // orphan starts a command with the environment of an attempt, in the process
@@ -119,5 +123,77 @@ func TestNoOrphansWithoutAttempts(t *testing.T) {
 	pid := orphan(t, 0, "w", "job", 1, "sleep", "1000").Process.Pid
 	if err := killOrphans("w", nil); err != nil || !running(pid) {
 		t.Errorf("running %v, %v", running(pid), err)
+	}
+}
+
+// A worker can wake up between the look that took it for dead and the reaping. What it has
+// started since then is left alone.
+func TestReapSparesAWorkerThatHasWokenUp(t *testing.T) {
+	t.Parallel()
+	for name, awake := range map[string]bool{"silent": false, "awake": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in, c := strayed(t, nil)
+			worker := in.lease.Worker()
+			pid := orphan(t, 0, worker, "one", 1, "sleep", "1000").Process.Pid
+			all, err := in.q.s.Workers()
+			if err != nil || len(all) != 1 {
+				t.Fatalf("%v, %v", all, err)
+			}
+			v := spool.Verdict{Registered: all[0], Dead: true, Reason: "no heartbeat"}
+			if awake {
+				v.Heartbeat = v.Heartbeat.Add(-time.Minute)
+			}
+			moved, err := in.q.reap(v)
+			if err != nil || len(moved) > 0 == awake {
+				t.Errorf("given back: %v, %v", moved, err)
+			}
+			if held, err := c.Held(); err != nil || held != awake {
+				t.Errorf("its claim is its own: %t, %v", held, err)
+			}
+			if running(pid) != awake {
+				t.Errorf("its job runs: %t", !awake)
+			}
+		})
+	}
+}
+
+// A job that another host's worker took from a suspended one here does not run beside what
+// that one has left.
+func TestPredecessorIsKilled(t *testing.T) {
+	for outcome, want := range map[Outcome]bool{OutcomeLost: true, OutcomeFailed: false} {
+		q := openQueue(t, DefaultConfig())
+		if _, err := q.Enqueue(t.Context(), Job{ID: "job", Command: Command{Args: []string{"true"}}}); err != nil {
+			t.Fatal(err)
+		}
+		suspended, err := q.s.Register(1, "test", time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = suspended.Close() })
+		var waiting []spool.Name
+		if err := q.s.Waiting(func(n spool.Name) { waiting = append(waiting, n) }, func(string) {}); err != nil || len(waiting) != 1 {
+			t.Fatal(waiting, err)
+		}
+		c, err := suspended.Claim(waiting[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		left := orphan(t, 0, suspended.Worker(), "job", 1, "sleep", "1000").Process.Pid
+		if err := q.writeRecord(Attempt{JobID: "job", Number: 1, Worker: suspended.Worker(), Outcome: string(outcome)}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Lose(q.s.Now()); err != nil {
+			t.Fatal(err)
+		}
+		killed := false
+		err = q.Work(t.Context(), WorkerOptions{Slots: 1, MaxJobs: 1, Handler: HandlerFunc(func(context.Context, *Run) error {
+			state, _, there := procStat(left)
+			killed = !there || zombie(state)
+			return nil
+		})})
+		if err != nil || killed != want {
+			t.Errorf("after one that was %s: killed %t, %v", outcome, killed, err)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 )
@@ -25,12 +26,18 @@ const (
 // processes write to it without the worker in between, so it holds what they
 // wrote up to a crash of anyone. In turn a limit can only be kept by cutting
 // what is there already. Its methods are safe for concurrent use.
+//
+// Most jobs write nothing, and to make a file and remove it again is an eighth of what
+// such a job costs. So where the system can, the file gets its name when enforce first
+// sees something in it: what was written in the moments before that is lost with the
+// worker.
 type output struct {
 	path  string
 	limit int64
 	f     *os.File
 
 	mu     sync.Mutex
+	named  bool
 	edit   *os.File // without O_APPEND, opened by the first cut
 	head   int64    // what is kept of the beginning, once cut
 	marker string   // what stands behind the head; "" if nothing was cut
@@ -41,14 +48,52 @@ type output struct {
 // openOutput creates the file, which must not exist. limit is in bytes; one
 // below 1 KiB counts as 1 KiB, and 0 or less is none.
 func openOutput(path string, limit int64) (*output, error) {
+	o := &output{path: path, limit: limit}
+	if limit > 0 {
+		o.limit = max(limit, minOutputLimit)
+	}
+	if _, err := os.Lstat(path); canName() && errors.Is(err, fs.ErrNotExist) {
+		f, err := openUnnamed(filepath.Dir(path), outputMode)
+		if err == nil {
+			o.f = f
+			return o, nil
+		}
+		if !errors.Is(err, errors.ErrUnsupported) {
+			return nil, fmt.Errorf("create output file: %w", err)
+		}
+	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_APPEND|os.O_WRONLY, outputMode)
 	if err != nil {
 		return nil, fmt.Errorf("create output file: %w", err)
 	}
-	if limit > 0 {
-		limit = max(limit, minOutputLimit)
+	o.f, o.named = f, true
+	return o, nil
+}
+
+// keep gives the file its name if there is something in it. After an error it can be
+// tried again.
+func (o *output) keep() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.named || o.closed {
+		return nil
 	}
-	return &output{path: path, limit: limit, f: f}, nil
+	fi, err := o.f.Stat()
+	if err != nil {
+		return fmt.Errorf("look at output file %s: %w", o.path, err)
+	}
+	if fi.Size() == 0 {
+		return nil
+	}
+	return o.name()
+}
+
+func (o *output) name() error {
+	if err := nameFile(o.f, o.path); err != nil {
+		return fmt.Errorf("name output file %s: %w", o.path, err)
+	}
+	o.named = true
+	return nil
 }
 
 // file is what a command gets as its standard output or error.
@@ -91,7 +136,7 @@ func (o *output) finish() (size, cut int64, err error) {
 	if o.edit != nil {
 		err = errors.Join(err, o.edit.Close())
 	}
-	if e == nil && size == 0 {
+	if e == nil && size == 0 && o.named {
 		if e := os.Remove(o.path); !errors.Is(e, fs.ErrNotExist) {
 			err = errors.Join(err, e)
 		}
@@ -101,6 +146,9 @@ func (o *output) finish() (size, cut int64, err error) {
 
 func (o *output) trim() error {
 	fi, err := o.f.Stat()
+	if err == nil && fi.Size() > 0 && !o.named {
+		err = o.name()
+	}
 	if err != nil || o.limit <= 0 || fi.Size() <= o.limit {
 		return err
 	}

@@ -56,12 +56,36 @@ func splitCut(t *testing.T, text string) (head, tail string, cut int64) {
 
 func TestOutputIsExclusive(t *testing.T) {
 	o := newOutput(t, 0)
+	write(t, o, "first")
+	if err := o.enforce(); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := openOutput(o.path, 0); !errors.Is(err, os.ErrExist) {
 		t.Errorf("got %v", err)
 	}
-	fi, err := os.Stat(o.path)
-	if err != nil || fi.Mode().Perm()&0o007 != 0 {
-		t.Errorf("mode %v, %v", fi.Mode(), err)
+}
+
+// A file whose name something has taken is not lost, and takes it over from nobody.
+func TestOutputWhoseNameIsTaken(t *testing.T) {
+	if !canName() {
+		t.Skip("files have their names from the beginning here")
+	}
+	o := newOutput(t, 0)
+	write(t, o, "mine")
+	if err := os.WriteFile(o.path, []byte("another's"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.keep(); !errors.Is(err, os.ErrExist) {
+		t.Errorf("got %v", err)
+	}
+	if got := content(t, o); got != "another's" {
+		t.Errorf("%q", got)
+	}
+	if err := os.Remove(o.path); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.keep(); err != nil || content(t, o) != "mine" {
+		t.Errorf("%v, %q", err, content(t, o))
 	}
 }
 
@@ -97,7 +121,8 @@ func TestEmptyOutputIsRemoved(t *testing.T) {
 		}
 	}
 	o := newOutput(t, 1000)
-	if err := os.Remove(o.path); err != nil {
+	write(t, o, "x")
+	if err := errors.Join(o.enforce(), os.Remove(o.path), o.file().Truncate(0)); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := o.finish(); err != nil {
@@ -213,7 +238,7 @@ func TestOutputThatItsWriterTruncates(t *testing.T) {
 func TestOutputThatWasReplacedIsNotTouched(t *testing.T) {
 	o := newOutput(t, 1<<10)
 	write(t, o, strings.Repeat("x\n", 2000))
-	if err := os.Rename(o.path, o.path+".old"); err != nil {
+	if err := errors.Join(o.keep(), os.Rename(o.path, o.path+".old")); err != nil {
 		t.Fatal(err)
 	}
 	other := bytes.Repeat([]byte("y"), 5000)

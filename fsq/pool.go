@@ -7,8 +7,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/queuectl/queuectl/spool"
 )
 
 // Share is a queue's part in the work of a process that serves several.
@@ -126,6 +124,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	} else {
 		defer guard.close()
 	}
+	umask := ownUmask()
 	if p.opt.MaxTime > 0 {
 		timer := time.AfterFunc(p.opt.MaxTime, p.close)
 		defer timer.Stop()
@@ -138,7 +137,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	first := p.seats[0].worker
 	several := len(p.seats) > 1 || p.opt.Later != nil
 	work := func(s *seat, late bool) {
-		s.worker.guard = guard
+		s.worker.guard, s.worker.umask = guard, umask
 		all.Go(func() {
 			err := s.worker.live(ctx)
 			p.leave(s)
@@ -167,20 +166,7 @@ func (p *Pool) Run(ctx context.Context) error {
 
 // lookForQueues gives seats to queues that are made while the pool works.
 func (p *Pool) lookForQueues(first *Worker, work func(*seat)) {
-	watch, err := spool.WatchQueues(first.q.Root())
-	if err == nil {
-		defer watch.Close()
-	}
-	pause := first.sweepInterval()
-	for {
-		select {
-		case <-p.ended:
-			return
-		case <-watch.Changed():
-			pause = queueAppears
-		case <-time.After(pause):
-			pause = first.sweepInterval()
-		}
+	whenQueuesChange(p.ended, first.q.Root(), first.sweepInterval(), func() {
 		known := map[string]bool{}
 		p.mu.Lock()
 		for _, s := range p.seats {
@@ -196,12 +182,8 @@ func (p *Pool) lookForQueues(first *Worker, work func(*seat)) {
 				work(p.join(share))
 			}
 		}
-	}
+	})
 }
-
-// queueAppears is how long the making of a queue may take from its first directory, which
-// the watch tells of, until it can be opened.
-const queueAppears = 100 * time.Millisecond
 
 // leave takes a queue's seat away.
 func (p *Pool) leave(s *seat) {

@@ -325,7 +325,7 @@ func TestStopInOneQueueStopsAll(t *testing.T) {
 	go func() { ended <- p.Run(context.Background()) }()
 	<-ready
 	<-ready
-	if err := mail.StopWorkers(context.Background(), nil, false, func(StopEvent) {}); err != nil {
+	if err := mail.StopWorkers(context.Background(), StopOptions{}, func(StopEvent) {}); err != nil {
 		t.Error(err)
 	}
 	if err := <-ended; err != nil {
@@ -351,11 +351,11 @@ func TestStopAll(t *testing.T) {
 			stopped = append(stopped, e.Worker.ID)
 		}
 	}
-	err := StopAll(context.Background(), []*Queue{q, mail}, []string{b.ID(), "nobody"}, false, report)
+	err := StopAll(context.Background(), []*Queue{q, mail}, StopOptions{IDs: []string{b.ID(), "nobody"}}, report)
 	if !errors.Is(err, ErrNotFound) || !slices.Equal(stopped, []string{b.ID()}) {
 		t.Errorf("stopped %q, %v", stopped, err)
 	}
-	if err := StopAll(context.Background(), []*Queue{q, mail}, nil, false, report); err != nil || !slices.Contains(stopped, a.ID()) {
+	if err := StopAll(context.Background(), []*Queue{q, mail}, StopOptions{}, report); err != nil || !slices.Contains(stopped, a.ID()) {
 		t.Errorf("stopped %q, %v", stopped, err)
 	}
 }

@@ -19,6 +19,7 @@ type PruneOptions struct {
 	// whatever the settings say.
 	Where  Selector
 	DryRun bool
+	Would  func(id string) // told of each job that a dry run would remove, if not nil
 }
 
 // PruneResult counts what was removed, or would be.
@@ -52,8 +53,21 @@ func (q *Queue) Prune(ctx context.Context, opt PruneOptions) (PruneResult, error
 	if done.IsZero() && dead.IsZero() {
 		return r, ErrNoRetention
 	}
+	if !opt.DryRun {
+		if err := q.recover(); err != nil {
+			return r, err
+		}
+	}
 	meant := q.meant(opt.Where, now)
-	p, err := q.s.Prune(done, dead, opt.DryRun, func(e spool.Entry) bool { return ctx.Err() == nil && meant(e, stateOf(e, now)) })
+	p, err := q.s.Prune(done, dead, opt.DryRun, func(e spool.Entry) bool {
+		if ctx.Err() != nil || !meant(e, stateOf(e, now)) {
+			return false
+		}
+		if opt.DryRun && opt.Would != nil {
+			opt.Would(e.Name.ID)
+		}
+		return true
+	})
 	r.Done, r.Dead = p.Done, p.Dead
 	return r, errors.Join(err, ctx.Err())
 }

@@ -271,6 +271,7 @@ func TestPollInterval(t *testing.T) {
 		{0, false, 2 * time.Second, 0, 2 * time.Second},
 		{0, false, time.Hour, 0, 5 * time.Second},
 		{0, false, time.Hour, time.Second, 20 * time.Second},
+		{0, false, time.Hour, 45 * time.Second, time.Minute}, // the file server was away
 		{3 * time.Second, true, time.Hour, time.Minute, 3 * time.Second},
 	} {
 		if have := pollInterval(c.setting, c.told, c.idle, c.scan); have != c.want {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
+	"time"
 
 	"github.com/queuectl/queuectl/spool"
 )
@@ -103,6 +104,37 @@ func ListAll(ctx context.Context, qs []*Queue, opt ListOptions) (jobs []JobInfo,
 	}
 	return jobs, more, nil
 }
+
+// WatchQueues calls look at first, when queues may have been made or removed in the spool
+// in root, and every few seconds in any case, until ctx is done.
+func WatchQueues(ctx context.Context, root string, look func()) {
+	whenQueuesChange(ctx.Done(), root, pollSlow, look)
+}
+
+// whenQueuesChange calls look when queues may have been made or removed in the spool in
+// root, at first, and every so often in any case, until end is closed.
+func whenQueuesChange(end <-chan struct{}, root string, every time.Duration, look func()) {
+	watch, err := spool.WatchQueues(root)
+	if err == nil {
+		defer watch.Close()
+	}
+	pause := every
+	for {
+		look() // first of all for what came before the watch
+		select {
+		case <-end:
+			return
+		case <-watch.Changed():
+			pause = queueAppears
+		case <-time.After(pause):
+			pause = every
+		}
+	}
+}
+
+// queueAppears is how long the making of a queue may take from its first directory, which
+// the watch tells of, until it can be opened.
+const queueAppears = 100 * time.Millisecond
 
 // Sum is what several queues hold together.
 func Sum(all []Status) Status {

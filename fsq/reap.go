@@ -13,7 +13,7 @@ import (
 // sweep gives dead workers' jobs back: at the start and regularly, not only at the
 // start, or a worker's death would go unnoticed until somebody starts another.
 func (in *incarnation) sweep(ctx context.Context) {
-	census := in.q.s.NewCensus()
+	census := in.lease.NewCensus()
 	interval := in.w.sweepInterval()
 	for first := true; ; first = false {
 		in.reapDead(ctx, census, interval)
@@ -22,7 +22,7 @@ func (in *incarnation) sweep(ctx context.Context) {
 		}
 		in.shareTurns()
 		// Spread out, so that the workers of a host do not all look at once.
-		pause := interval + time.Duration(rand.Int64N(int64(interval)/4+1))
+		pause := census.Soon(interval + time.Duration(rand.Int64N(int64(interval)/4+1)))
 		select {
 		case <-ctx.Done():
 			return
@@ -33,6 +33,9 @@ func (in *incarnation) sweep(ctx context.Context) {
 
 func (in *incarnation) reapDead(ctx context.Context, census *spool.Census, poll time.Duration) {
 	in.finishEdits()
+	if in.mute.Load() {
+		census.Forget() // their jobs would be killed although nobody can take them
+	}
 	verdicts, err := census.Look(poll, in.q.cfg.Lease)
 	if err != nil {
 		in.w.problem(err)
@@ -42,7 +45,7 @@ func (in *incarnation) reapDead(ctx context.Context, census *spool.Census, poll 
 		if ctx.Err() != nil {
 			return
 		}
-		if !v.Dead || v.Worker == in.lease.Worker() {
+		if !v.Dead {
 			continue
 		}
 		moved, err := in.q.reap(v)
@@ -67,6 +70,10 @@ func (in *incarnation) reapDead(ctx context.Context, census *spool.Census, poll 
 
 // finishEdits puts the jobs back into the queue whose editors died.
 func (in *incarnation) finishEdits() {
+	if in.q.s.Network() && time.Since(in.edited) < pollNet {
+		return // a request to the server that can wait
+	}
+	in.edited = time.Now()
 	back, err := in.q.s.RecoverEdits(0)
 	if err != nil {
 		in.w.problem(err)
@@ -106,9 +113,20 @@ func (q *Queue) reap(v spool.Verdict) ([]spool.Entry, error) {
 	for _, n := range claims {
 		attempts[n.ID] = n.Attempt
 	}
+	// A worker that was suspended can have woken up since it was judged. It claims nothing
+	// before it has beaten, so this look, after that at its claims, spares what it has
+	// started since.
+	if awake, err := q.s.Stirred(v); err != nil || awake {
+		return nil, err
+	}
 	// What does not die hangs in the kernel and, with SIGKILL pending, runs no more code
 	// of its own: it must not keep the jobs back for ever.
 	orphansErr := killOrphans(v.Worker, attempts)
+	// That can take seconds. What has woken up meanwhile goes on, and says of the jobs that
+	// were killed that they were lost.
+	if awake, err := q.s.Stirred(v); err != nil || awake {
+		return nil, errors.Join(orphansErr, err)
+	}
 	moved, err := q.s.Reap(v.Worker, func(n spool.Name) spool.Fate {
 		fate, d := q.lostFate(n, rand.Float64())
 		// The record is for people; without it the job is given back all the same.

@@ -6,12 +6,13 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 const wantSize = "a size such as 512KiB, 10MiB or 1048576 (bytes)"
 
 // sizeShape bounds the digits, so that nobody's number is expensive to read.
-var sizeShape = regexp.MustCompile(`^(\d{1,20}(?:\.\d{1,20})?) ?([a-z]*)$`)
+var sizeShape = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(\d{1,20}(?:\.\d{1,20})?) ?([a-z]*)$`) })
 
 // ParseSize reads a number of bytes. K, M, G, T (also Ki, KiB …) are powers of
 // 1024, KB, MB, GB, TB are powers of 1000, as coreutils has them; case does not
@@ -19,7 +20,7 @@ var sizeShape = regexp.MustCompile(`^(\d{1,20}(?:\.\d{1,20})?) ?([a-z]*)$`)
 // out. Errors begin with "must be".
 func ParseSize(s string) (int64, error) {
 	bad := fmt.Errorf("must be %s, not %s", wantSize, quote(s))
-	part := sizeShape.FindStringSubmatch(strings.ToLower(strings.TrimSpace(s)))
+	part := sizeShape().FindStringSubmatch(strings.ToLower(strings.TrimSpace(s)))
 	if part == nil {
 		return 0, bad
 	}

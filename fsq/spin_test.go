@@ -102,6 +102,11 @@ func TestWhatEndsTheLoopsSleep(t *testing.T) {
 	if wake := in.nextWake(); wake != time.Millisecond {
 		t.Errorf("a pause that ended before the loop slept is slept over: %s", wake)
 	}
+	in.draining = true
+	if wake := in.nextWake(); wake < long {
+		t.Errorf("for a pause that is over a worker that drains wakes after %s", wake)
+	}
+	in.draining = false
 	in.setSuspect(true)
 	in.fill()
 	if !in.retryAt.IsZero() {

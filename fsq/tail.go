@@ -16,6 +16,9 @@ import (
 type TailOptions struct {
 	Stdout, Stderr io.Writer // nil: not wanted
 	TailLines      int       // of what is there already, only so many lines of each; 0: all
+	// Earlier asks for the output of the attempts before the present one, too: who has
+	// queued the job himself wants that of each, also of one that ended before he looked.
+	Earlier bool
 	// Attempt is told of an attempt before its output, when it may still run (its Outcome
 	// is OutcomeRunning then), and again after it, when it has ended.
 	Attempt func(Attempt)
@@ -23,8 +26,8 @@ type TailOptions struct {
 	Cut func(Stream)
 }
 
-// Tail follows the output of a job: that of its present attempt from the beginning and
-// that of the attempts that follow. It waits for a job that has not started, and returns
+// Tail follows the output of a job: that of its present attempt from the beginning, or
+// that of all with Earlier, and that of the attempts that follow. It waits for a job that has not started, and returns
 // when the job has ended, or ctx is done. The error wraps ErrNotFound, or is that of a
 // writer.
 func (q *Queue) Tail(ctx context.Context, id string, opt TailOptions) (Waited, error) {
@@ -140,9 +143,9 @@ func (t *tail) run(ctx context.Context) (Waited, error) {
 	}
 }
 
-// catchUp reads attempts that began and ended between two looks.
+// catchUp reads attempts that began and ended between two looks, or before the first one.
 func (t *tail) catchUp(newest int) error {
-	for t.attempt > 0 && t.attempt+1 < newest {
+	for (t.attempt > 0 || t.opt.Earlier) && t.attempt+1 < newest {
 		t.closeStreams()
 		t.attempt++
 		if err := t.pump(); err != nil {

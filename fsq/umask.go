@@ -27,6 +27,13 @@ func parseUmask(s string) (int, error) {
 	return int(n), err
 }
 
+// sameUmask reports whether two umasks are known and one.
+func sameUmask(a, b string) bool {
+	x, err := parseUmask(a)
+	y, otherErr := parseUmask(b)
+	return err == nil && otherErr == nil && x == y
+}
+
 // underShell has a shell set the umask and then become the program: where a thread
 // cannot have an umask of its own, it is the whole worker's, and all its other children
 // would get it. The arguments pass through it as they are; the program has been found

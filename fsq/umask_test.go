@@ -18,6 +18,9 @@ func TestUmaskIsTheJobsOwn(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 40 {
 		r := newRun(t, shell("umask"))
+		if i%2 == 0 {
+			r.umask = "0022"
+		}
 		want := 0o022
 		if i%4 > 0 {
 			want = []int{0, 0o077, 0o007, 0o777}[i%4]
@@ -34,6 +37,21 @@ func TestUmaskIsTheJobsOwn(t *testing.T) {
 	all.Wait()
 	if now := syscall.Umask(0o022); now != 0o022 {
 		t.Errorf("the worker's umask is %04o", now)
+	}
+}
+
+func TestOwnUmask(t *testing.T) {
+	own := ownUmask()
+	if own == "" {
+		t.Skip("this system does not tell a process's umask")
+	}
+	if before := syscall.Umask(0o027); !sameUmask(own, fmt.Sprintf("%o", before)) {
+		t.Errorf("it is %04o, told %q", before, own)
+	} else {
+		defer syscall.Umask(before)
+	}
+	if now := ownUmask(); !sameUmask(now, "027") || sameUmask(now, "") || sameUmask("", "") || sameUmask(now, "0022") {
+		t.Errorf("told %q", now)
 	}
 }
 

@@ -1,6 +1,7 @@
 package fsq
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -37,6 +38,12 @@ func Fatal(err error) error {
 		return nil
 	}
 	return &fatalError{err: err}
+}
+
+// killedAsOrphan reports whether an attempt ended as one does that a reaper kills.
+func killedAsOrphan(err error, o Outcome) bool {
+	var exit *ExitError
+	return o == OutcomeFailed && errors.As(err, &exit) && exit.Signal == "SIGKILL"
 }
 
 // reason is the text of an attempt's error as its record and its events have it, with

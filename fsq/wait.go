@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/queuectl/queuectl/spool"
@@ -11,6 +12,7 @@ import (
 
 // Waited is a job that Wait has waited for.
 type Waited struct {
+	Queue           string   `json:"queue"`
 	ID              string   `json:"id"`
 	State           State    `json:"state"` // done, dead or cancelled; "" if it was removed
 	Outcome         string   `json:"outcome"`
@@ -62,6 +64,75 @@ func (q *Queue) Wait(ctx context.Context, ids []string, opt WaitOptions) error {
 	return errors.Join(missing, w.wait(ctx, f))
 }
 
+// Awaited are jobs of a queue.
+type Awaited struct {
+	Queue *Queue
+	IDs   []string
+}
+
+// WaitAll is Wait for jobs of several queues. The error is made of those of each queue. The
+// functions of opt are called by one goroutine at a time, with the progress of all queues
+// together.
+func WaitAll(ctx context.Context, all []Awaited, opt WaitOptions) error {
+	if len(all) == 1 {
+		return all[0].Queue.Wait(ctx, all[0].IDs, opt)
+	}
+	var (
+		running sync.WaitGroup
+		mu      sync.Mutex
+		errs    []error
+		parts   = make([]WaitProgress, len(all))
+	)
+	for i, jobs := range all {
+		part := WaitOptions{
+			Ended: func(w Waited) {
+				mu.Lock()
+				defer mu.Unlock()
+				if opt.Ended != nil {
+					opt.Ended(w)
+				}
+			},
+			Unknown: func(err error) {
+				mu.Lock()
+				defer mu.Unlock()
+				if opt.Unknown != nil {
+					opt.Unknown(err)
+				}
+			},
+			Progress: func(p WaitProgress) {
+				mu.Lock()
+				defer mu.Unlock()
+				parts[i] = p
+				if opt.Progress != nil {
+					opt.Progress(sumProgress(parts))
+				}
+			},
+		}
+		running.Go(func() {
+			err := jobs.Queue.Wait(ctx, jobs.IDs, part)
+			mu.Lock()
+			defer mu.Unlock()
+			if joined, ok := err.(interface{ Unwrap() []error }); ok {
+				errs = append(errs, joined.Unwrap()...)
+			} else if err != nil {
+				errs = append(errs, err)
+			}
+		})
+	}
+	running.Wait()
+	return errors.Join(errs...)
+}
+
+func sumProgress(parts []WaitProgress) (sum WaitProgress) {
+	for _, p := range parts {
+		sum.Total += p.Total
+		sum.Ended += p.Ended
+		sum.Failed += p.Failed
+		sum.Running += p.Running
+	}
+	return sum
+}
+
 type waiter struct {
 	q        *Queue
 	opt      WaitOptions
@@ -93,7 +164,7 @@ func (w *waiter) see(e spool.Entry) {
 		return
 	}
 	i := info(e, w.q.now())
-	w.end(Waited{ID: id, State: i.State, Outcome: i.Outcome, Attempts: i.Attempts, DurationSeconds: i.DurationSeconds, entry: e})
+	w.end(Waited{Queue: w.q.Name(), ID: id, State: i.State, Outcome: i.Outcome, Attempts: i.Attempts, DurationSeconds: i.DurationSeconds, entry: e})
 }
 
 func (w *waiter) end(j Waited) {
@@ -191,7 +262,7 @@ func (w *waiter) findRemoved() error {
 			continue
 		}
 		if _, ok := w.q.findDrop(id); !ok {
-			w.end(Waited{ID: id})
+			w.end(Waited{Queue: w.q.Name(), ID: id})
 		}
 	}
 	return nil

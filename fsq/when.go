@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/queuectl/queuectl/spool"
@@ -13,7 +14,9 @@ const wantTime = "a time such as 2026-11-24T08:30:00Z, 2026-11-24T08:30 (local t
 
 // timeShape is RFC 3339 with the seconds, the zone and the time of day optional.
 // time.Parse alone would take more (one-digit hours), so the shape is checked first.
-var timeShape = regexp.MustCompile(`^\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d(:\d\d(?:\.\d+)?)?([Zz]|[+-]\d\d:\d\d)?)?$`)
+var timeShape = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d(:\d\d(?:\.\d+)?)?([Zz]|[+-]\d\d:\d\d)?)?$`)
+})
 
 // ParseTime reads a point in time: RFC 3339 (also with a space for the T, in
 // lower case, without seconds), the same without zone, a date alone (its
@@ -43,7 +46,7 @@ func parseTime(s string, now time.Time) (time.Time, error) {
 		}
 		return now.Add(d), nil
 	}
-	part := timeShape.FindStringSubmatch(s)
+	part := timeShape().FindStringSubmatch(s)
 	if part == nil {
 		return time.Time{}, fmt.Errorf("must be %s, not %s", wantTime, quote(s))
 	}

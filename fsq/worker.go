@@ -20,7 +20,7 @@ type WorkerOptions struct {
 	Handler Handler      // CommandHandler{} if not given
 	Log     *slog.Logger // nothing is logged if not given
 	// Events is told what the worker does, one event at a time. Of what a job became it
-	// is told when that is durable.
+	// is told when that is durable, or as Uncertain if it cannot be made so.
 	Events func(Event)
 
 	Only    string        // take no job but the one with this id; "": all
@@ -56,8 +56,9 @@ type Event struct {
 	Due         *time.Time    `json:"due_at,omitempty"`
 	PID         int           `json:"pid,omitempty"`
 	Count       int           `json:"count,omitempty"`
+	Uncertain   bool          `json:"uncertain,omitempty"` // a power cut may undo what is told: fsync failed
 
-	err error // why a settlement is not known to be durable
+	err error // of that fsync
 }
 
 // Kinds of events.
@@ -85,11 +86,12 @@ type Worker struct {
 	opt    WorkerOptions
 	log    *slog.Logger
 	guard  *guard
+	umask  string        // of this process when the worker began
 	seat   *seat         // in the pool whose slots it uses
 	shrunk chan struct{} // receives when there are fewer of them
 	stop   chan struct{} // closed by Interrupt
 
-	told map[string]time.Time // problems, by text; guarded by the pool's events
+	complaints complaints // guarded by the pool's events
 
 	mu sync.Mutex
 	id string // of the present incarnation
@@ -144,9 +146,8 @@ func (w *Worker) Interrupt() { w.seat.pool.Interrupt() }
 var errLeaseLost = errors.New("taken for dead by another worker")
 
 // Run works jobs until ctx is cancelled, or somebody asks the worker to stop, or the
-// options say that it is done, and
-// then finishes the running ones: it returns nil when all are settled. After
-// Interrupt it gives them back instead. A worker that was suspended for longer than
+// options say that it is done, and then finishes the running ones: it returns nil when
+// all are settled. After Interrupt it gives them back instead. A worker that was suspended for longer than
 // its lease finds that others have its jobs; it stops working on them and goes on
 // under a new name.
 func (w *Worker) Run(ctx context.Context) error { return w.seat.pool.Run(ctx) }
@@ -155,6 +156,9 @@ func (w *Worker) Run(ctx context.Context) error { return w.seat.pool.Run(ctx) }
 func (w *Worker) live(ctx context.Context) error {
 	if w.q.s.Foreign() {
 		return fmt.Errorf("start a worker in %s: %w", w.q.Dir(), ErrForeign)
+	}
+	if err := w.q.mayWork(w.opt.Handler); err != nil {
+		return fmt.Errorf("start a worker in %s: %w", w.q.Dir(), err)
 	}
 	removed, err := w.q.s.Recover()
 	if err != nil {
@@ -171,6 +175,11 @@ func (w *Worker) live(ctx context.Context) error {
 		in := newIncarnation(w, lease)
 		err = in.run(ctx)
 		if !errors.Is(err, errLeaseLost) {
+			if err == nil {
+				// It has done what it was asked. If it was taken for dead meanwhile, the
+				// request is still there.
+				w.asked(lease.Worker())
+			}
 			return err
 		}
 		w.problem(fmt.Errorf("worker %s: %w", lease.Worker(), err))
@@ -188,7 +197,7 @@ func (w *Worker) register() (*spool.Lease, error) {
 	if err := w.q.calibrate(); err != nil {
 		return nil, err
 	}
-	return w.q.s.Register(w.opt.Slots, Version, w.q.cfg.Lease)
+	return w.q.s.RegisterFor(w.opt.Only, w.opt.Slots, Version, w.q.cfg.Lease)
 }
 
 // asked reports whether this worker was asked to stop under a name that it has lost,
@@ -209,12 +218,12 @@ func (w *Worker) asked(id string) bool {
 // registerAgain registers a worker that was taken for dead. It has been at work, so
 // it waits for better times where a new one would fail.
 func (w *Worker) registerAgain(ctx context.Context) (*spool.Lease, error) {
-	for {
+	for pause := registerPause; ; pause = min(2*pause, registerPauseMax) {
 		lease, err := w.register()
 		if err == nil {
 			return lease, nil
 		}
-		w.problem(err)
+		w.problemAs("register: "+cause(err).Error(), err) // each try is under a new name
 		w.seat.round()
 		select {
 		case <-ctx.Done():
@@ -223,7 +232,7 @@ func (w *Worker) registerAgain(ctx context.Context) (*spool.Lease, error) {
 			return nil, err
 		case <-w.stop:
 			return nil, err
-		case <-time.After(registerPause):
+		case <-time.After(pause):
 		}
 	}
 }
@@ -236,27 +245,6 @@ func (w *Worker) emit(e Event) {
 	defer w.seat.pool.events.Unlock()
 	if w.opt.Events != nil {
 		w.opt.Events(e)
-	}
-}
-
-// problem tells of an error that the worker goes on from; of the same once a minute,
-// because what goes wrong in a loop goes wrong often.
-func (w *Worker) problem(err error) {
-	text, now := err.Error(), time.Now()
-	events := &w.seat.pool.events
-	events.Lock()
-	at, known := w.told[text]
-	again := !known || now.Sub(at) >= problemPause
-	if again {
-		if w.told == nil || len(w.told) >= maxProblems {
-			w.told = map[string]time.Time{}
-		}
-		w.told[text] = now
-	}
-	events.Unlock()
-	if again {
-		w.log.Error("problem", "error", err)
-		w.emit(Event{Kind: EventProblem, Error: text})
 	}
 }
 
@@ -303,8 +291,9 @@ func pollInterval(setting time.Duration, told bool, idle, scan time.Duration) ti
 	case told:
 		return pollNet
 	default:
-		// At most a twentieth of the time is spent scanning.
-		return max(min(max(idle, pollFast), pollSlow), 20*scan)
+		// At most a twentieth of the time is spent scanning. But a scan that hung until the
+		// file server was back says nothing of what the next one costs.
+		return max(min(max(idle, pollFast), pollSlow), min(20*scan, pollLate))
 	}
 }
 
@@ -312,6 +301,7 @@ const (
 	pollNet  = time.Minute            // where events arrive, in case one did not
 	pollFast = 500 * time.Millisecond // where none do: soon after something happened
 	pollSlow = 5 * time.Second        // and when nothing has for a while
+	pollLate = time.Minute            // at the latest, however long a scan takes
 
 	// heartbeats a lease: some may be late or lost before it runs out.
 	beatsPerLease = 12
@@ -327,9 +317,10 @@ const (
 	tidyDelay    = time.Minute
 	tidyInterval = time.Hour
 
-	registerPause = time.Second
-	problemPause  = time.Minute
-	maxProblems   = 1000
+	// A worker that was taken for dead registers again as soon as it can. What refuses it,
+	// a full disk say, may last for hours.
+	registerPause    = time.Second
+	registerPauseMax = 10 * time.Second
 )
 
 func (w *Worker) beatInterval() time.Duration {

@@ -287,7 +287,7 @@ func TestDrainByRequestFinishesTheJob(t *testing.T) {
 	var results []string
 	stopped := make(chan error)
 	go func() {
-		stopped <- q.StopWorkers(context.Background(), nil, false, func(e StopEvent) { results = append(results, e.Result) })
+		stopped <- q.StopWorkers(context.Background(), StopOptions{}, func(e StopEvent) { results = append(results, e.Result) })
 	}()
 	w.await("draining", func(e Event) bool { return e.Kind == EventDraining })
 	close(proceed)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/queuectl/queuectl/spool"
@@ -15,7 +16,7 @@ type WorkerInfo struct {
 	Queue               string    `json:"queue"`
 	Host                string    `json:"host"`
 	PID                 int       `json:"pid"`
-	State               string    `json:"state"` // alive, stopping, lost
+	State               string    `json:"state"` // alive, stopping, silent, lost
 	Slots               int       `json:"slots"`
 	Busy                int       `json:"busy"`
 	Jobs                []string  `json:"jobs"` // ids of those it runs
@@ -23,14 +24,16 @@ type WorkerInfo struct {
 	HeartbeatAt         time.Time `json:"heartbeat_at"`
 	HeartbeatAgeSeconds float64   `json:"heartbeat_age_seconds"`
 	Version             string    `json:"version"`
-	Error               string    `json:"error"` // why it is lost
+	Only                string    `json:"only"`  // the id of the one job that it takes; "": all
+	Error               string    `json:"error"` // why it is lost, or silent
 }
 
 // States of a worker.
 const (
 	WorkerAlive    = "alive"
 	WorkerStopping = "stopping"
-	WorkerLost     = "lost" // dead; the next sweep of a living worker gives its jobs back
+	WorkerSilent   = "silent" // no heartbeat for long, but its process is there: suspended, or its disk takes no writes
+	WorkerLost     = "lost"   // dead; the next sweep of a living worker gives its jobs back
 )
 
 // Workers lists the registered workers. One on another host is lost when its
@@ -59,7 +62,7 @@ func (q *Queue) workerInfo(v spool.Verdict) (WorkerInfo, error) {
 	lease := time.Duration(v.LeaseMS) * time.Millisecond
 	w := WorkerInfo{
 		ID: v.Worker, Queue: q.Name(), Host: v.Host, PID: v.PID, State: WorkerAlive, Slots: v.Slots, Jobs: []string{},
-		StartedAt: v.StartedAt, HeartbeatAt: v.Heartbeat.UTC(), HeartbeatAgeSeconds: age.Seconds(), Version: v.Version,
+		StartedAt: v.StartedAt, HeartbeatAt: v.Heartbeat.UTC(), HeartbeatAgeSeconds: age.Seconds(), Version: v.Version, Only: v.Only,
 	}
 	claims, err := q.s.ClaimsOf(v.Worker)
 	if err != nil {
@@ -78,6 +81,9 @@ func (q *Queue) workerInfo(v spool.Verdict) (WorkerInfo, error) {
 		w.State, w.Error = WorkerLost, v.Reason
 	case lease > 0 && age >= 2*lease:
 		w.State, w.Error = WorkerLost, fmt.Sprintf("no heartbeat for %s", FormatDuration(age.Truncate(time.Second)))
+		if v.Living {
+			w.State, w.Error = WorkerSilent, w.Error+": it is suspended, or cannot write"
+		}
 	case asked:
 		w.State = WorkerStopping
 	}
@@ -104,35 +110,54 @@ const (
 	StopAsked   = "asked"   // the request is made
 	StopStopped = "stopped" // it has settled its jobs and left
 	StopLost    = "lost"    // it is dead already; its jobs were given back
+	StopSilent  = "silent"  // asked, but not waited for: no sign of life, and no proof of death
 )
 
-// stopPoll is how often StopWorkers looks whether the workers have left. The registry
-// is not watched: heartbeats would wake the watcher.
-const stopPoll = 50 * time.Millisecond
+// stopPoll is how often StopWorkers looks whether the workers have left, and stopPollNet
+// how often on a network file system, where each look is some requests for each worker,
+// and a worker takes longer to see what is asked of it. The registry is not watched:
+// heartbeats would wake the watcher.
+const (
+	stopPoll    = 50 * time.Millisecond
+	stopPollNet = 500 * time.Millisecond
+)
 
-// StopWorkers asks workers, on any host, to finish their current jobs and exit; with
-// now, to give them back and exit. No ids means all. It waits until each has left,
-// or ctx is done; the requests stay then. The error wraps ErrNotFound if an id is
-// not that of a registered worker; the others are asked all the same.
-func (q *Queue) StopWorkers(ctx context.Context, ids []string, now bool, report func(StopEvent)) error {
+// StopOptions say which workers are to stop, and how.
+type StopOptions struct {
+	IDs   []string // these; none: all
+	Hosts []string // of them those on one of these hosts only, with or without domain; none: on any
+	Now   bool     // the running jobs are given back, not waited for
+}
+
+// StopWorkers asks workers, on any host, to finish their current jobs and exit. It waits
+// until each has left, or ctx is done; the requests stay then. The error wraps
+// ErrNotFound if an id is not that of a registered worker; the others are asked all the
+// same.
+func (q *Queue) StopWorkers(ctx context.Context, opt StopOptions, report func(StopEvent)) error {
 	// ctx bounds the waiting only: a time limit of nothing still asks.
 	all, err := q.Workers(context.WithoutCancel(ctx))
 	if err != nil {
 		return err
 	}
-	chosen, err := choose(all, ids)
+	chosen, err := choose(all, opt.IDs)
+	if len(opt.Hosts) > 0 {
+		chosen = slices.DeleteFunc(slices.Clone(chosen), func(w WorkerInfo) bool {
+			return !slices.ContainsFunc(opt.Hosts, func(h string) bool { return spool.HostName(h) == w.Host })
+		})
+	}
 	request := spool.Drain
-	if now {
+	if opt.Now {
 		request = spool.Interrupt
 	}
 	var waiting []WorkerInfo
 	for _, w := range chosen {
-		if w.State == WorkerLost {
-			if lostErr := q.clearLost(w.ID); lostErr != nil {
+		if w.State == WorkerLost || w.State == WorkerSilent {
+			result, lostErr := q.clearLost(w.ID, request)
+			if lostErr != nil {
 				err = errors.Join(err, lostErr)
 				continue
 			}
-			report(StopEvent{w, StopLost})
+			report(StopEvent{w, result})
 			continue
 		}
 		if askErr := q.s.Ask(request, w.ID); askErr != nil {
@@ -142,7 +167,7 @@ func (q *Queue) StopWorkers(ctx context.Context, ids []string, now bool, report 
 		report(StopEvent{w, StopAsked})
 		waiting = append(waiting, w)
 	}
-	return errors.Join(err, q.awaitStop(ctx, waiting, report))
+	return errors.Join(err, q.awaitStop(ctx, waiting, request, report))
 }
 
 func choose(all []WorkerInfo, ids []string) (chosen []WorkerInfo, err error) {
@@ -164,8 +189,12 @@ func choose(all []WorkerInfo, ids []string) (chosen []WorkerInfo, err error) {
 }
 
 // awaitStop waits until the workers have left, or have died on the way.
-func (q *Queue) awaitStop(ctx context.Context, waiting []WorkerInfo, report func(StopEvent)) error {
-	tick := time.NewTicker(stopPoll)
+func (q *Queue) awaitStop(ctx context.Context, waiting []WorkerInfo, request spool.Request, report func(StopEvent)) error {
+	every := stopPoll
+	if q.s.Network() {
+		every = stopPollNet
+	}
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for len(waiting) > 0 {
 		registered, err := q.Workers(ctx)
@@ -181,11 +210,12 @@ func (q *Queue) awaitStop(ctx context.Context, waiting []WorkerInfo, report func
 			switch state[w.ID] {
 			case "":
 				report(StopEvent{w, StopStopped})
-			case WorkerLost:
-				if err := q.clearLost(w.ID); err != nil {
+			case WorkerLost, WorkerSilent:
+				result, err := q.clearLost(w.ID, request)
+				if err != nil {
 					return err
 				}
-				report(StopEvent{w, StopLost})
+				report(StopEvent{w, result})
 			default:
 				still = append(still, w)
 			}
@@ -202,17 +232,27 @@ func (q *Queue) awaitStop(ctx context.Context, waiting []WorkerInfo, report func
 	return nil
 }
 
-// clearLost does for a dead worker what the next sweep would.
-func (q *Queue) clearLost(wid string) error {
+// clearLost does for a dead worker what the next sweep would. One that has left the
+// registry meanwhile is not dead: it was on its way out when it was looked at, without
+// its lock already. One that is only silent, because it is suspended or its disk takes no
+// writes, has its jobs still, and finds the request when it comes back.
+func (q *Queue) clearLost(wid string, request spool.Request) (result string, err error) {
 	verdicts, err := q.s.NewCensus().Look(time.Second, q.cfg.Lease)
 	if err != nil {
-		return err
+		return "", err
 	}
+	result = StopStopped
 	for _, v := range verdicts {
-		if v.Worker == wid && v.Dead {
-			_, err := q.reap(v)
-			return err
+		if v.Worker != wid {
+			continue
 		}
+		if v.Dead {
+			result = StopLost
+			_, err = q.reap(v)
+			continue
+		}
+		result = StopSilent
+		err = q.s.Ask(request, wid)
 	}
-	return nil
+	return result, err
 }

@@ -18,22 +18,42 @@ type Census struct {
 	s    *Spool
 	mu   sync.Mutex
 	seen map[string]*sighting
+	read map[string]Registered // as the last look found them
+	own  string                // the observer, who is not looked at
 }
 
 type sighting struct {
 	heartbeat time.Time
-	at        time.Time     // of the last look, this host's monotonic clock
+	at        time.Time     // when the last look began, or its answer came if it brought news; this host's monotonic clock
 	still     time.Duration // for how long the heartbeat has been seen not to move
+	lease     time.Duration // after which the worker is dead
 }
 
 // NewCensus begins one without any history.
 func (s *Spool) NewCensus() *Census { return &Census{s: s, seen: map[string]*sighting{}} }
+
+// NewCensus begins one for the worker, who does not look at itself.
+func (l *Lease) NewCensus() *Census {
+	c := l.s.NewCensus()
+	c.own = l.Worker()
+	return c
+}
+
+// Forget drops what was seen of heartbeats. Who cannot write a heartbeat calls it before
+// each look: that others write none then proves nothing, and once they can they have a
+// whole lease to do so.
+func (c *Census) Forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.seen)
+}
 
 // Verdict is what a look at a worker told.
 type Verdict struct {
 	Registered
 	Dead   bool
 	Gone   bool   // so is its process: it was not only silent
+	Living bool   // its process is seen to live, whatever its heartbeat
 	Reason string // why it is dead
 }
 
@@ -46,27 +66,32 @@ func (c *Census) Look(poll, lease time.Duration) ([]Verdict, error) {
 	// directory of its claims, so one that has claims and no entry is not a new one.
 	var owners []string
 	if err := s.walkEach(workDir, func(wid string) error {
-		if _, _, ok := parseWID(wid); ok {
+		if _, _, ok := parseWID(wid); ok && wid != c.own {
 			owners = append(owners, wid)
 		}
 		return nil
 	}); err != nil {
 		return nil, fmt.Errorf("look at workers: %w", err)
 	}
-	all, err := s.Workers()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := s.ops.now()
+	all, err := s.workers(c.read, c.own)
 	if err != nil {
 		return nil, err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	now := s.ops.now()
+	after := s.ops.now()
+	c.read = make(map[string]Registered, len(all))
+	for _, r := range all {
+		c.read[r.Worker] = r
+	}
 	present := map[string]bool{}
 	var verdicts []Verdict
 	for _, r := range all {
 		present[r.Worker] = true
 		dead, reason := s.judge(r)
 		gone := dead
-		if !dead && c.expired(r, now, poll, max(lease, promised(r))) {
+		if !dead && c.expired(r, before, after, poll, max(lease, promised(r))) {
 			dead, reason = true, fmt.Sprintf("no heartbeat for %s", lease)
 		}
 		if dead {
@@ -75,7 +100,7 @@ func (c *Census) Look(poll, lease time.Duration) ([]Verdict, error) {
 				continue
 			}
 		}
-		verdicts = append(verdicts, Verdict{Registered: r, Dead: dead, Gone: gone, Reason: reason})
+		verdicts = append(verdicts, Verdict{Registered: r, Dead: dead, Gone: gone, Living: !gone && s.lives(r), Reason: reason})
 	}
 	for wid := range c.seen {
 		if !present[wid] {
@@ -105,22 +130,64 @@ func promised(r Registered) time.Duration {
 // expired counts how long the heartbeat has stood still. A look counts at most twice
 // the time between looks, so that a suspended observer does not age the others, and
 // at least nothing, where a clock that is set back shows in the time between them.
-func (c *Census) expired(r Registered, now time.Time, poll, lease time.Duration) bool {
+//
+// A look can hang on its way, and what it saw is as old as that: standing still counts
+// from the answer of the first look to the beginning of the last, never longer than it
+// was seen. Else a worker that was cut off could lose its jobs before it stops them.
+func (c *Census) expired(r Registered, before, after time.Time, poll, lease time.Duration) bool {
 	g := c.seen[r.Worker]
 	if g == nil || !g.heartbeat.Equal(r.Heartbeat) {
-		c.seen[r.Worker] = &sighting{heartbeat: r.Heartbeat, at: now}
+		c.seen[r.Worker] = &sighting{heartbeat: r.Heartbeat, at: after, lease: lease}
 		return false
 	}
-	g.still += min(max(now.Sub(g.at), 0), 2*poll)
-	g.at = now
+	g.lease = lease
+	g.still += min(max(before.Sub(g.at), 0), 2*poll)
+	g.at = before
 	return g.still >= lease
+}
+
+// Stirred reports whether a worker that was taken for dead has since given a sign of life.
+func (s *Spool) Stirred(v Verdict) (bool, error) {
+	if v.Gone {
+		return false, nil
+	}
+	r, err := s.readWorker(v.Worker, v.Registered)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("look at worker %s again: %w", v.Worker, err)
+	}
+	return !r.Heartbeat.Equal(v.Heartbeat), nil
+}
+
+// Soon is after how long the next look can be the one that finds a silent worker dead, at
+// most poll. Who looks then finds it a lease and one poll after its last heartbeat, and not
+// up to two; workers that beat cost no looks for that.
+func (c *Census) Soon(poll time.Duration) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, g := range c.seen {
+		if g.still > 0 && g.still < g.lease {
+			poll = min(poll, g.lease-g.still)
+		}
+	}
+	return poll
+}
+
+// here reports whether a worker's process is one that this kernel can tell of. Without the
+// name of a pid namespace two containers could be taken for one.
+func (s *Spool) here(r Registered) bool {
+	return r.BootID != "" && r.BootID == s.host.BootID && r.PIDNS != "" && r.PIDNS == s.host.PIDNS
+}
+
+func (s *Spool) lives(r Registered) bool {
+	return s.here(r) && s.processes.look(r.PID, r.ProcStart) == living
 }
 
 // judge asks what this kernel knows for certain.
 func (s *Spool) judge(r Registered) (dead bool, reason string) {
-	// Without the name of a pid namespace two containers could be taken for one.
-	here := r.BootID != "" && r.BootID == s.host.BootID && r.PIDNS != "" && r.PIDNS == s.host.PIDNS
-	if here {
+	if s.here(r) {
 		switch s.processes.look(r.PID, r.ProcStart) {
 		case vanished:
 			// The lock may still be held by what a job left behind: that must not keep the
@@ -139,7 +206,9 @@ func (s *Spool) judge(r Registered) (dead bool, reason string) {
 	if _, own := ownLeases.Load(r.Worker); own {
 		return false, ""
 	}
-	if s.network {
+	// The file server itself has the spool on a local disk, and its clients' locks are not
+	// ones that flock(2) sees here. An earlier boot of this host has its name.
+	if s.network || r.BootID != "" && r.BootID != s.host.BootID && r.Host != s.host.Name {
 		return false, ""
 	}
 	if s.unlocked(r) {

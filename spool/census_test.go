@@ -90,7 +90,7 @@ func TestAPidThatIsUsedAgain(t *testing.T) {
 	if s.host.BootID == "" {
 		t.Skip("this system does not tell when a process began")
 	}
-	r, err := s.readWorker(l.Worker())
+	r, err := s.readWorker(l.Worker(), Registered{})
 	mustDo(t, err)
 	r.ProcStart = "12345"
 	if dead, reason := s.judge(r); !dead || reason != "its process is gone" {
@@ -99,6 +99,27 @@ func TestAPidThatIsUsedAgain(t *testing.T) {
 	r.BootID = "an earlier boot"
 	if dead, reason := s.judge(r); dead {
 		t.Errorf("of another boot its pid says nothing, and its lock is held: %s", reason)
+	}
+}
+
+// The file server can have workers of its own, on the disk that its clients mount. That a
+// client's lock is free here says nothing.
+func TestLockOfAnotherHost(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	if s.host.BootID == "" {
+		t.Skip("this system does not tell one boot from another")
+	}
+	l := mustRegister(t, s)
+	r, err := s.readWorker(l.Worker(), Registered{})
+	mustDo(t, err, l.Close())
+	r.BootID = "another boot"
+	if dead, reason := s.judge(r); !dead || reason != "its lock is free" {
+		t.Errorf("of an earlier boot of this host: dead %t (%s)", dead, reason)
+	}
+	r.Host = "another-host"
+	if dead, reason := s.judge(r); dead {
+		t.Errorf("of another host: %s", reason)
 	}
 }
 
@@ -173,6 +194,83 @@ func TestStillForALease(t *testing.T) {
 	look(true)
 }
 
+// On a network file system whoever opens an entry may get a delegation of it, and its worker
+// then cannot beat until that is called back.
+func TestHeartbeatsAreSeenWithoutOpening(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	l := mustRegister(t, s)
+	o, _ := stranger(t, s)
+	opened, asked := 0, 0
+	o.ops = hooked(o.ops, o.dir, hook{before: func(c call) fault {
+		switch {
+		case c.op == "open" && strings.HasPrefix(c.path, workersDir+"/"):
+			opened++
+		case c.op == "refresh":
+			asked++
+		}
+		return fault{}
+	}})
+	c := o.NewCensus()
+	first := lookAt(t, c, time.Second, time.Minute)
+	then := time.Unix(1000000000, 0)
+	mustDo(t, os.Chtimes(s.abs(workerPath(l.Worker())), then, then))
+	v := lookAt(t, c, time.Second, time.Minute)
+	if !v.Heartbeat.Equal(then) || v.BootID != first.BootID || v.LeaseMS != first.LeaseMS || v.Worker != l.Worker() {
+		t.Errorf("first %+v, then %+v", first, v)
+	}
+	v.Heartbeat = v.Heartbeat.Add(time.Second)
+	if stirred, err := o.Stirred(v); err != nil || !stirred {
+		t.Errorf("stirred %t, %v", stirred, err)
+	}
+	if opened != 1 || asked != 2 {
+		t.Errorf("it was opened %d times, and asked for %d times", opened, asked)
+	}
+}
+
+// A worker does not look at itself, nor at its claims.
+func TestCensusOfAWorker(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	l, other := mustRegister(t, s), mustRegister(t, s)
+	for range 2 {
+		v, err := l.NewCensus().Look(time.Second, time.Minute)
+		if err != nil || len(v) != 1 || v[0].Worker != other.Worker() {
+			t.Fatalf("%+v, %v", v, err)
+		}
+		mustDo(t, s.strike(l.Worker())) // it has a directory for claims and no entry now
+	}
+}
+
+// What was only suspended can wake up before its jobs are taken.
+func TestStirred(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	l := mustRegister(t, s)
+	o, clock := stranger(t, s)
+	c := o.NewCensus()
+	lookAt(t, c, time.Second, time.Minute)
+	clock.add(time.Hour)
+	v := lookAt(t, c, time.Hour, time.Minute)
+	want := func(v Verdict, want bool) {
+		t.Helper()
+		if got, err := o.Stirred(v); err != nil || got != want {
+			t.Errorf("%t, %v", got, err)
+		}
+	}
+	if !v.Dead {
+		t.Fatal("it is not taken for dead")
+	}
+	want(v, false)
+	mustDo(t, l.file.stamp(time.Unix(1000000000, 0)))
+	want(v, true)
+	gone := v
+	gone.Gone = true // its process is: whatever touched the file
+	want(gone, false)
+	mustDo(t, o.strike(l.Worker()))
+	want(v, false)
+}
+
 // Time in which the observer did not look, or could not, ages nobody.
 func TestOnlyOwnLooksCount(t *testing.T) {
 	t.Parallel()
@@ -225,6 +323,35 @@ func TestOnlyOwnLooksCount(t *testing.T) {
 }
 
 // One that is gone is forgotten: another incarnation begins anew.
+// A silent worker is looked at again just when it can be found dead.
+func TestALookComesWhenALeaseIsOver(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	const poll, lease = 10 * time.Second, 35 * time.Second
+	l, err := s.Register(1, "test", lease)
+	mustDo(t, err)
+	t.Cleanup(func() { l.Close() })
+	o, clock := stranger(t, s)
+	c := o.NewCensus()
+	waited := time.Duration(0)
+	for looks := 1; ; looks++ {
+		if v := lookAt(t, c, poll, lease); v.Dead {
+			if waited != lease || looks != 5 {
+				t.Errorf("it is found dead after %v and %d looks", waited, looks)
+			}
+			return
+		}
+		pause := c.Soon(poll)
+		if looks == 1 && pause != poll {
+			t.Errorf("who has only just been seen is looked at after %v", pause)
+		}
+		if waited += pause; waited > lease {
+			t.Fatalf("it is not found dead after %v", waited)
+		}
+		clock.add(pause)
+	}
+}
+
 func TestCensusForgets(t *testing.T) {
 	t.Parallel()
 	s := newSpool(t)
@@ -333,4 +460,43 @@ func TestManyReapers(t *testing.T) {
 	if left := files(t, s, workersDir); len(left) > 0 {
 		t.Errorf("left: %q", left)
 	}
+}
+
+// A look that hangs has seen what is old when its answer comes: that it took so long says
+// nothing about the heartbeat.
+func TestALookThatHangsAgesNobody(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	mustRegister(t, s)
+	o, clock := stranger(t, s)
+	const poll, lease = time.Second, time.Minute
+	c := o.NewCensus()
+	open, refresh, hang := o.ops.open, o.ops.refresh, time.Duration(0)
+	o.ops.open = func(p string) (file, error) {
+		f, err := open(p)
+		clock.add(hang) // what it tells is read before that
+		return f, err
+	}
+	o.ops.refresh = func(p string) (info, error) {
+		in, err := refresh(p)
+		clock.add(hang)
+		return in, err
+	}
+	want := func(still time.Duration) {
+		t.Helper()
+		for _, g := range c.seen {
+			if g.still != still {
+				t.Fatalf("still for %s, want %s", g.still, still)
+			}
+		}
+	}
+	hang = 10 * time.Second
+	lookAt(t, c, poll, lease)
+	want(0)
+	lookAt(t, c, poll, lease) // begun at once after the first
+	want(0)
+	hang = 0
+	clock.add(poll)
+	lookAt(t, c, poll, lease)
+	want(2 * poll) // the time of the second one counts now, as far as a look counts
 }

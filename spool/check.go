@@ -65,7 +65,7 @@ type checker struct {
 func (c *checker) add(b Breach) { c.report.Breaches = append(c.report.Breaches, b) }
 
 func (c *checker) topLevel() error {
-	known := map[string]bool{formatFile: true, configFile: true, lockFile: true, "lost+found": true, queuesDir: c.s.queue == DefaultQueue}
+	known := map[string]bool{formatFile: true, configFile: true, lockFile: true, "lost+found": true, queuesDir: c.s.queue == DefaultQueue, boxesDir: true}
 	for _, d := range append([]string{"."}, skeleton...) {
 		known[d] = true
 		in, err := c.s.ops.look(c.s.abs(path.Dir(d)), path.Base(d))
@@ -202,7 +202,7 @@ func (c *checker) duplicates() error {
 		if same {
 			b.Problem = fmt.Sprintf("one job has two names, the other is %s", here[1].Path)
 			b.Hint = "a repair keeps the latest"
-			b.Repair = func() error { _, err := c.s.resolve(here); return err }
+			b.Repair = func() error { _, err := c.s.resolveAll([][]Entry{here}); return err }
 		}
 		c.add(b)
 	}

@@ -20,8 +20,9 @@ type Claim struct {
 var ErrUnclaimable = errors.New("it cannot be claimed")
 
 // Claim takes a job that waits in pending/. The error wraps ErrLost if another was
-// faster, or if the lease itself is gone, which the next Beat reports. It is not
-// durable, and need not be: a power cut that undoes it gives the job back.
+// faster, or if the lease itself is gone, which the next Beat reports. A power cut that
+// undoes it gives the job back. From the second attempt on it is durable when it returns;
+// a first one is so by the next SyncClaims, because an fsync for each job is much.
 func (l *Lease) Claim(n Name) (*Claim, error) {
 	if n.Attempt >= MaxAttempt {
 		return nil, fmt.Errorf("claim %s: %w: it has had %d attempts", n, ErrUnclaimable, n.Attempt)
@@ -72,6 +73,15 @@ func (l *Lease) Claim(n Name) (*Claim, error) {
 	return c, nil
 }
 
+// SyncClaims makes all claims durable that were made before the call. On btrfs a power cut
+// can leave them under both names, and the claim counts: see Recover.
+func (l *Lease) SyncClaims() error {
+	if err := l.s.Sync(claimsDir(l.Worker())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("keep the claims of worker %s: %w", l.Worker(), err)
+	}
+	return nil
+}
+
 // Resume makes a Claim of a job that Claims listed and nobody runs: the claim was
 // made, but its reply was lost. ok is false if there is a Claim of it already.
 func (l *Lease) Resume(n Name) (c *Claim, ok bool) {
@@ -97,6 +107,8 @@ type Content struct {
 	// Unfinished says that someone may still be writing it: its content must not be
 	// judged yet. Files put by Put are never unfinished; copies made by hand can be.
 	Unfinished bool
+
+	in info
 }
 
 // Read reads the job's file, opened once and judged by its descriptor.
@@ -111,7 +123,7 @@ func (c *Claim) Read() (Content, error) {
 	}
 	defer f.Close()
 	data, in, err := readAll(f, s.format.MaxJobBytes)
-	content := Content{Data: data, UID: in.uid, GID: in.gid, Mode: in.mode}
+	content := Content{Data: data, UID: in.uid, GID: in.gid, Mode: in.mode, in: in}
 	if errors.Is(err, ErrChanging) {
 		content.Unfinished = true
 		return content, nil
@@ -119,12 +131,29 @@ func (c *Claim) Read() (Content, error) {
 	if err != nil {
 		return content, fmt.Errorf("read job %q: %w", c.name.ID, err)
 	}
-	if writing, known := f.beingWritten(); known {
+	if writing, known := s.beingWritten(f); known {
 		content.Unfinished = writing
 	} else {
 		content.Unfinished = s.Now().Sub(in.ctime) < quietFor(s.network)
 	}
 	return content, nil
+}
+
+// Linked reports whether the file that was read has a name beside the job's own and the
+// binding of its id. Somebody other than its owner may have given it the name here.
+func (c *Claim) Linked(content Content) bool {
+	return c.lease.s.strangeLinks(c.name.ID, content.in) > 0
+}
+
+func (s *Spool) strangeLinks(id string, in info) int {
+	if in.nlink < 2 {
+		return 0
+	}
+	ref := s.idPath(id)
+	if bound, err := s.ops.look(s.abs(path.Dir(ref)), path.Base(ref)); err == nil && bound.same(in) {
+		return int(in.nlink) - 2
+	}
+	return int(in.nlink) - 1
 }
 
 // Trusted reports whether a worker may run a file of this owner: its own and root's,

@@ -24,9 +24,10 @@ type clock struct {
 }
 
 // Now is the spool's time.
-func (s *Spool) Now() time.Time {
-	return s.ops.now().Add(time.Duration(s.clock.offset.Load()))
-}
+func (s *Spool) Now() time.Time { return s.ops.now().Add(s.ClockAhead()) }
+
+// ClockAhead is how far the spool's clock is ahead of this host's, as far as is known.
+func (s *Spool) ClockAhead() time.Duration { return time.Duration(s.clock.offset.Load()) }
 
 // slowCall is how long a call may take whose stamp still tells the time: it is off by up
 // to half of that. One that hung until the server was back would bend the clock by as

@@ -11,7 +11,7 @@ import (
 // mutates reports whether a call changes anything that another process could see.
 func mutates(c call) bool {
 	switch c.op {
-	case "open", "names", "look", "read", "fstat", "lock", "trylock", "close":
+	case "open", "names", "look", "looks", "refresh", "read", "fstat", "lock", "trylock", "close":
 		return false
 	}
 	return true

@@ -55,7 +55,10 @@ func (s *Spool) Demand(d Demand) error {
 		return fmt.Errorf("ask for job %q: %w", d.ID, err)
 	}
 	// One that lay there from an earlier job of this id is about this one from now on.
-	return errors.Join(f.touch(), f.Close())
+	// It may be met and gone by now.
+	err = errors.Join(f.Close(), ignoreNotExist(s.ops.touch(s.abs(rel))))
+	s.ring()
+	return err
 }
 
 // Demands lists what is asked for.
@@ -102,6 +105,13 @@ func (s *Spool) WithdrawDemand(d Demand) error {
 		return fmt.Errorf("withdraw the demand for job %q: %w", d.ID, err)
 	}
 	return nil
+}
+
+// Stands reports whether the demand has not been withdrawn, as far as it can be looked at.
+func (s *Spool) Stands(d Demand) bool {
+	rel := s.demandPath(d)
+	_, err := s.ops.look(s.abs(path.Dir(rel)), path.Base(rel))
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // Means reports whether the demand is about the job of this claim, and not about an

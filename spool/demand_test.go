@@ -2,6 +2,7 @@ package spool
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -107,5 +108,24 @@ func TestPause(t *testing.T) {
 	}
 	if was, err := s.Resume(); !was || err != nil || paused() != nil {
 		t.Errorf("%t, %v", was, err)
+	}
+}
+
+// TestDemandThatIsMetAtOnce: a worker may do what is asked, and take the demand away, before
+// whoever asks has written the time.
+func TestDemandThatIsMetAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	d := Demand{ID: "job", Signal: "HUP"}
+	touch := s.ops.touch
+	s.ops.touch = func(p string) error {
+		if filepath.Base(p) != ctlDir {
+			mustDo(t, s.WithdrawDemand(d))
+		}
+		return touch(p)
+	}
+	mustDo(t, s.Demand(d))
+	if all, err := s.Demands(); err != nil || len(all) != 0 {
+		t.Errorf("%+v, %v", all, err)
 	}
 }

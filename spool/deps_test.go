@@ -99,9 +99,15 @@ var layers = map[string]struct {
 			"os/exec": "the dashboard shows, fsq runs",
 		},
 	},
+	"cmd/queuectl/bench": {
+		may: []string{module + "/fsq", module + "/spool", "golang.org/x/sys/unix"},
+		mayNot: map[string]string{
+			"flag": "only the command has flags",
+		},
+	},
 	"cmd/queuectl": {
 		may: []string{
-			module + "/fsq", module + "/dashboard", "github.com/peterbourgon/ff/v3", "github.com/peterbourgon/ff/v3/ffcli",
+			module + "/fsq", module + "/dashboard", module + "/cmd/queuectl/bench", "github.com/peterbourgon/ff/v3", "github.com/peterbourgon/ff/v3/ffcli",
 			"golang.org/x/sys/unix",
 		},
 	},
@@ -115,7 +121,7 @@ func TestLayers(t *testing.T) {
 			if strings.HasPrefix(s.pkg, "scripts") || strings.HasPrefix(s.pkg, "internal") {
 				continue
 			}
-			t.Errorf("%s: no layer is known by this name; DESIGN has cmd/queuectl on fsq and dashboard, dashboard on fsq, fsq on spool", s.pkg)
+			t.Errorf("%s: no layer is known by this name; DESIGN has cmd/queuectl on fsq and dashboard, dashboard on fsq, fsq on spool; and cmd/queuectl/bench, which measures both", s.pkg)
 			continue
 		}
 		for _, spec := range s.ast.Imports {
@@ -213,27 +219,27 @@ func TestTransitionsAreInFewFiles(t *testing.T) {
 	}{
 		{
 			"renames", []string{"rename"},
-			[]string{"config.go", "edit.go", "put.go"},
-			"a rename whose reply can be lost must go through move (put.go); the settings are no state; an edit replaces a binding, so that its target proves nothing",
+			[]string{"config.go", "edit.go", "probe.go", "put.go"},
+			"a rename whose reply can be lost must go through move (put.go); the settings are no state; an edit replaces a binding, so that its target proves nothing; a probe tries the calls on files of its own",
 		},
 		{
 			"moves", []string{"move", "moveInto"},
-			[]string{"array.go", "cancel.go", "claim.go", "drop.go", "edit.go", "editing.go", "hold.go", "later.go", "lease.go", "owndrop.go", "pause.go", "put.go", "reap.go", "reject.go", "reserve.go", "retry.go", "settle.go", "sweep.go"},
-			"one file, one transition: enqueue, adopt, promote, give a turn, claim, settle, cancel, change, edit, reap, reject, revive, sweep; and registering, pausing, and binding anew",
+			[]string{"array.go", "cancel.go", "claim.go", "collect.go", "drop.go", "edit.go", "editing.go", "hold.go", "later.go", "lease.go", "owndrop.go", "pause.go", "put.go", "reap.go", "reject.go", "reserve.go", "retry.go", "settle.go", "sweep.go"},
+			"one file, one transition: enqueue, adopt, collect, promote, give a turn, claim, settle, cancel, change, edit, reap, reject, revive, sweep; and registering, pausing, and binding anew",
 		},
 		{
 			"links", []string{"link"},
-			[]string{"edit.go", "open.go", "reject.go", "reserve.go"},
+			[]string{"edit.go", "open.go", "probe.go", "reject.go", "reserve.go"},
 			"a hard link gives a job a second name: only the binding of an id, and where rename would replace a file",
 		},
 		{
 			"writing files", []string{"create", "update"},
-			[]string{"census.go", "clock.go", "demand.go", "edit.go", "lease.go", "log.go", "open.go", "put.go", "recover.go", "reject.go", "request.go", "reserve.go"},
-			"a job's file is written once, by Put or Edit, and never rewritten",
+			[]string{"census.go", "clock.go", "demand.go", "edit.go", "lease.go", "log.go", "open.go", "probe.go", "put.go", "recover.go", "reject.go", "request.go", "reserve.go"},
+			"a job's file is written once, by Put, Edit or Collect, and never rewritten",
 		},
 		{
 			"removals", []string{"unlink"},
-			[]string{"cancel.go", "check.go", "clock.go", "config.go", "demand.go", "drop.go", "editing.go", "lease.go", "log.go", "open.go", "pause.go", "put.go", "reap.go", "recover.go", "reject.go", "remove_queue.go", "request.go", "reserve.go", "retry.go", "sweep.go"},
+			[]string{"cancel.go", "check.go", "clock.go", "collect.go", "config.go", "demand.go", "drop.go", "editing.go", "lease.go", "log.go", "open.go", "pause.go", "probe.go", "put.go", "reap.go", "recover.go", "reject.go", "remove_queue.go", "request.go", "reserve.go", "retry.go", "sweep.go"},
 			"no program deletes what it cannot read",
 		},
 	} {
@@ -258,6 +264,15 @@ func TestOnlyOpsTouchTheDisk(t *testing.T) {
 		"open.go":       {"MkdirAll", "Chown", "Chmod", "Lchown"}, // making a spool, before it is one; see givenTo
 		"log.go":        {"OpenFile"},                             // a worker's own log
 		"host_linux.go": {"ReadFile", "Readlink"},                 // /proc
+		// No step of the protocol: modes and owners before a worker starts, and what is above
+		// the spool.
+		"box.go":             {"Chmod", "Lchown"},
+		"strangers.go":       {"Stat", "Lstat", "Readlink"},
+		"strangers_linux.go": {"ReadFile"},             // /proc
+		"group.go":           {"Open"},                 // /etc/group
+		"watch.go":           {"Lstat"},                // of a hint
+		"witness.go":         {"OpenFile"},             // of a build for tests: what it has seen
+		"probe_linux.go":     {"ReadFile", "Readlink"}, // /proc and /sys
 	}
 	calls := []string{"Open", "OpenFile", "Create", "ReadFile", "WriteFile", "Remove", "RemoveAll", "Rename", "Link", "Symlink", "Readlink", "Mkdir", "MkdirAll", "Stat", "Lstat", "ReadDir", "Chmod", "Chown", "Lchown", "Chtimes", "Truncate"}
 	for _, s := range sources(t) {

@@ -97,6 +97,32 @@ func TestEmptyRecordIsReplaced(t *testing.T) {
 	}
 }
 
+// A count of links that a cache had too small makes no second link.
+func TestSweepIDsWithAStaleCount(t *testing.T) {
+	t.Parallel()
+	for _, network := range []bool{false, true} {
+		s := newSpool(t)
+		s.network = network
+		mustDo(t, s.Put(item(s, "job")))
+		looks, look := s.ops.looks, s.ops.look
+		s.ops.looks = func(dir string, visit func(string, info) error) error {
+			return looks(dir, func(name string, in info) error { in.nlink = 1; return visit(name, in) })
+		}
+		s.ops.look = func(dir, name string) (info, error) {
+			in, err := look(dir, name)
+			in.nlink = 1
+			return in, err
+		}
+		freed, err := s.SweepIDs()
+		mustDo(t, err)
+		s.ops.look = look
+		in, err := look(s.abs(pendingDir), path.Base(only(t, s).Path))
+		if mustDo(t, err); freed != 0 || in.nlink != 2 || len(files(t, s, tmpDir)) != 0 {
+			t.Errorf("network %t: %d freed, %d links, tmp/ %q", network, freed, in.nlink, files(t, s, tmpDir))
+		}
+	}
+}
+
 // TestSweepIDsSaysWhatFailed: a binding that cannot be looked at is not passed over in
 // silence.
 func TestSweepIDsSaysWhatFailed(t *testing.T) {
@@ -105,7 +131,7 @@ func TestSweepIDsSaysWhatFailed(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.ops = hooked(s.ops, path.Dir(s.dir), hook{before: func(c call) fault {
-		if c.op == "look" && strings.Contains(c.path, "/"+idsDir+"/") {
+		if c.op == "looks" && strings.Contains(c.path, "/"+idsDir+"/") {
 			return fault{err: syscall.EIO}
 		}
 		return fault{}

@@ -30,6 +30,18 @@ func quietFor(network bool) time.Duration {
 	return quietLocal
 }
 
+// beingWritten asks whether anyone has a file open for writing; on a network file system
+// nobody is asked. NFS 4 grants a lease to who has a delegation and refuses it to all
+// others, which says nothing of writers. And a rename gives the delegation back first, for
+// which the kernel waits until the lease is given up: our own, until after 45 s it is taken
+// away (fs.lease-break-time), with the directories locked meanwhile.
+func (s *Spool) beingWritten(f file) (yes, known bool) {
+	if s.network {
+		return false, false
+	}
+	return f.beingWritten()
+}
+
 // IsDrop reports whether base, a name in pending/, is that of a dropped file: one
 // that ends in .json and is neither a job's name nor what editors, rsync and
 // careful programs call a file that is not ready.
@@ -158,7 +170,7 @@ func (s *Spool) adopt(base string, decide func(Drop) Adoption) (Adopted, error) 
 		return Adopted{}, err
 	}
 	defer f.Close() // gives the read lease back, after the rename
-	writing, sure := f.beingWritten()
+	writing, sure := s.beingWritten(f)
 	if writing {
 		return Adopted{Again: s.again(base, in)}, nil
 	}
@@ -245,11 +257,20 @@ func (s *Spool) takeDrop(base string, read info, data []byte, ad Adoption) (Adop
 // in turn, so that ever more drops of one name would cost ever more.
 const maxNumbered = 9
 
+// errAlreadyJob says that the file of a drop is a job: another id for it would make a
+// second job of one file.
+var errAlreadyJob = fmt.Errorf("%w: the file is a job already", ErrDuplicate)
+
+// idTaken says that another id may be tried.
+func idTaken(err error) bool {
+	return errors.Is(err, ErrDuplicate) && !errors.Is(err, errAlreadyJob)
+}
+
 // nameDrop gives a drop that this process owns its id and its job's name.
 func (s *Spool) nameDrop(own string, in info, ad Adoption) (Name, error) {
 	n := ad.Name
 	err := s.publishDrop(own, in, n, s.bind)
-	for i := 2; errors.Is(err, ErrDuplicate) && !ad.Reserved && i <= maxNumbered; i++ {
+	for i := 2; idTaken(err) && !ad.Reserved && i <= maxNumbered; i++ {
 		n.ID = fmt.Sprintf("%s-%d", ad.Name.ID, i)
 		if s.validate(n) != nil {
 			break
@@ -257,7 +278,7 @@ func (s *Spool) nameDrop(own string, in info, ad Adoption) (Name, error) {
 		// A search for the job that has this id would cost more than the next number.
 		err = s.publishDrop(own, in, n, s.bindFree)
 	}
-	if errors.Is(err, ErrDuplicate) && !ad.Reserved {
+	if idTaken(err) && !ad.Reserved {
 		n.ID = ad.Name.ID + "-" + s.NewID()
 		if s.validate(n) != nil {
 			n.ID = s.NewID()
@@ -286,6 +307,9 @@ func (s *Spool) publishDrop(own string, in info, n Name, bind func(id, from stri
 		found, err := s.Find(n.ID)
 		if err != nil {
 			return err
+		}
+		if len(found) > 0 && !made {
+			return errAlreadyJob // on btrfs a power cut can leave both names
 		}
 		if len(found) > 0 {
 			return ErrDuplicate

@@ -130,7 +130,12 @@ func (x *editing) prepare(old info, data []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
+	if geteuid() == 0 && old.uid != 0 {
+		err = giveFile(f, old.uid) // or an edit would make a job of root's of it
+	}
+	if err == nil {
+		_, err = f.Write(data)
+	}
 	if err == nil {
 		err = f.stamp(old.mtime) // it keeps its turn: see Ready
 	}

@@ -72,7 +72,7 @@ var lossy = map[string][]error{
 
 // silent calls are noticed by nobody else, so nothing depends on when they happen.
 var silent = map[string]bool{
-	"write": true, "read": true, "fsync": true, "close": true, "fstat": true, "trylock": true, "touch": true, "stamp": true,
+	"write": true, "read": true, "fsync": true, "close": true, "fstat": true, "trylock": true, "stamp": true,
 	"syncdir": true, "syncfs": true,
 }
 
@@ -231,7 +231,7 @@ func footprint(c call) (all []touch) {
 	in, to := path.Dir(c.path), path.Dir(c.to)
 	add('r', "entry ", in)
 	switch c.op {
-	case "open", "look", "update":
+	case "open", "look", "refresh", "update", "touch":
 		add('r', "entry ", c.path)
 		if strings.Contains(c.path, "/"+idsDir+"/") || strings.Contains(c.path, "/"+editingDir+"/") {
 			add('r', "inodes", "") // the link count and the change time are looked at
@@ -261,6 +261,10 @@ func footprint(c call) (all []touch) {
 		add('w', "entry ", c.path)
 		add('r', "list ", c.path)
 		add('u', "list ", in)
+	case "looks":
+		add('r', "entry ", c.path)
+		add('r', "list ", c.path)
+		add('r', "inodes", "")
 	case "names":
 		add('r', "entry ", c.path)
 		add('r', "list ", c.path)

@@ -106,7 +106,7 @@ func hooked(o ops, root string, h hook) ops {
 	}
 	x.link, x.rename = two("link", o.link), two("rename", o.rename)
 	x.unlink, x.rmdir = one("unlink", o.unlink), one("rmdir", o.rmdir)
-	x.syncDir, x.syncFS = one("syncdir", o.syncDir), one("syncfs", o.syncFS)
+	x.touch, x.syncDir, x.syncFS = one("touch", o.touch), one("syncdir", o.syncDir), one("syncfs", o.syncFS)
 	x.mkdir = func(p string, perm fs.FileMode) error {
 		return one("mkdir", func(p string) error { return o.mkdir(p, perm) })(p)
 	}
@@ -122,8 +122,28 @@ func hooked(o ops, root string, h hook) ops {
 		}
 		return err
 	}
+	x.looks = func(dir string, visit func(string, info) error) error {
+		type found struct {
+			name string
+			in   info
+		}
+		var all []found
+		err := one("looks", func(dir string) error {
+			return o.looks(dir, func(name string, in info) error { all = append(all, found{name, in}); return nil })
+		})(dir)
+		for _, f := range all {
+			if err := visit(f.name, f.in); err != nil {
+				return err
+			}
+		}
+		return err
+	}
 	x.look = func(dir, name string) (in info, err error) {
 		err = h.do(call{op: "look", path: path.Join(rel(dir), name)}, func() (err error) { in, err = o.look(dir, name); return err })
+		return in, err
+	}
+	x.refresh = func(p string) (in info, err error) {
+		err = one("refresh", func(p string) (err error) { in, err = o.refresh(p); return err })(p)
 		return in, err
 	}
 	return x
@@ -177,8 +197,7 @@ func (f *hookedFile) Close() error {
 	return f.on("close", func() error { closed = true; return f.file.Close() })
 }
 
-func (f *hookedFile) Sync() error  { return f.on("fsync", f.file.Sync) }
-func (f *hookedFile) touch() error { return f.on("touch", f.file.touch) }
+func (f *hookedFile) Sync() error { return f.on("fsync", f.file.Sync) }
 func (f *hookedFile) stamp(t time.Time) error {
 	return f.on("stamp", func() error { return f.file.stamp(t) })
 }

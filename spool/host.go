@@ -20,11 +20,11 @@ func thisHost() Host {
 	if err != nil {
 		name = ""
 	}
-	return Host{Name: hostName(name), BootID: bootID(), PIDNS: pidNamespace()}
+	return Host{Name: HostName(name), BootID: bootID(), PIDNS: pidNamespace()}
 }
 
-// hostName makes a host's name fit a file name.
-func hostName(s string) string {
+// HostName makes a host's name fit a file name: web1.example.org is web1.
+func HostName(s string) string {
 	s, _, _ = strings.Cut(strings.ToLower(s), ".")
 	b := []byte(s)
 	for i, c := range b {
@@ -50,7 +50,7 @@ func (h Host) newWID() string {
 // parseWID splits the name of a worker incarnation.
 func parseWID(wid string) (host string, pid int, ok bool) {
 	part := strings.Split(wid, ".")
-	if len(part) != 3 || hostName(part[0]) != part[0] || len(part[2]) != 13 || strings.Trim(part[2], "abcdefghijklmnopqrstuvwxyz234567") != "" {
+	if len(part) != 3 || HostName(part[0]) != part[0] || len(part[2]) != 13 || strings.Trim(part[2], "abcdefghijklmnopqrstuvwxyz234567") != "" {
 		return "", 0, false
 	}
 	pid, err := number(part[1], 1, 1<<30)

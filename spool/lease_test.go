@@ -97,6 +97,42 @@ func TestRegistersLocked(t *testing.T) {
 	}
 }
 
+// What a worker keeps open or locked on a network file system is a state that the client
+// must give back after a restart of the server, and clients hang in that.
+func TestKeepsNothingOpenOnANetwork(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	s.network = true
+	open := map[string]int{}
+	s.ops = hooked(s.ops, s.dir, hook{done: func(c call, err error) {
+		switch {
+		case err != nil:
+		case c.op == "create" || c.op == "open" || c.op == "update":
+			open[c.path]++
+		case c.op == "close":
+			open[c.path]--
+		case c.op == "lock" || c.op == "trylock":
+			t.Errorf("%s is locked", c.path)
+		}
+	}})
+	l := mustRegister(t, s)
+	mustDo(t, l.Beat(), l.Beat())
+	for p, n := range open {
+		if n != 0 {
+			t.Errorf("%s is open %d times", p, n)
+		}
+	}
+	if len(open) == 0 || l.Lock() != nil {
+		t.Errorf("%d files were opened, the lock's is %v", len(open), l.Lock())
+	}
+	_, err := reopen(t, s).Reap(l.Worker(), nil)
+	mustDo(t, err)
+	if err := l.Beat(); !errors.Is(err, ErrLost) || !l.Lost() {
+		t.Errorf("Beat: %v, lost %t", err, l.Lost())
+	}
+	mustDo(t, l.Leave())
+}
+
 func TestBeatMovesTheHeartbeat(t *testing.T) {
 	t.Parallel()
 	s := newSpool(t)

@@ -20,7 +20,15 @@ func (s *Spool) PrepareLogs(id string) error {
 		return nil
 	}
 	// Not synced, as what is in it.
-	if err := s.ops.mkdir(s.abs(dir), s.dirPerm()); err != nil && !errors.Is(err, fs.ErrExist) {
+	perm := s.dirPerm()
+	if s.admitting.Load() {
+		perm = passable
+	}
+	err := s.ops.mkdir(s.abs(dir), perm)
+	if err == nil && s.admitting.Load() {
+		err = s.letPass(dir) // whatever the umask takes away
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("make directory %s: %w", dir, err)
 	}
 	s.hours.Store(dir, true)
@@ -148,10 +156,10 @@ func WorkerHost(wid string) string {
 	return host
 }
 
-// WorkerLog makes the log file of a worker in the background.
+// WorkerLog makes the log file of a worker in the background, open for reading, too.
 func (s *Spool) WorkerLog() (*os.File, error) {
 	name := fmt.Sprintf("worker-%s-%d.log", s.Now().UTC().Format("20060102T150405"), os.Getpid())
-	f, err := os.OpenFile(s.abs(logsDir+"/"+name), os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, s.FilePerm())
+	f, err := os.OpenFile(s.abs(logsDir+"/"+name), os.O_RDWR|os.O_CREATE|os.O_EXCL|os.O_APPEND, s.FilePerm())
 	if err != nil {
 		return nil, fmt.Errorf("make a worker's log: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -56,6 +57,7 @@ type Spool struct {
 	clock     clock
 	drops     drops
 	turns     turns
+	admitting atomic.Bool // owners of jobs pass to their attempts' files: see AdmitOwners
 }
 
 // Open opens the spool in dir. The error wraps fs.ErrNotExist if there is nothing,
@@ -223,7 +225,7 @@ func (s *Spool) make(group string) error {
 // onlyOurs refuses to make a spool among other people's files. The format is ours
 // too: another process may have made the spool since it was looked for.
 func (s *Spool) onlyOurs() error {
-	ours := map[string]bool{lockFile: true, formatFile: true, queuesDir: true}
+	ours := map[string]bool{lockFile: true, formatFile: true, queuesDir: true, boxesDir: true}
 	for _, d := range skeleton {
 		ours[d] = true
 	}
@@ -327,20 +329,26 @@ func (s *Spool) dirPerm() fs.FileMode {
 // writeNew creates a file with data in it and makes its content durable. A failed
 // fsync says nothing about a second one, so there is none: the file is removed.
 func (s *Spool) writeNew(rel string, data []byte, group bool) error {
-	return s.writeFile(rel, data, s.filePerm(group))
+	return s.writeFile(rel, data, s.filePerm(group), nil)
 }
 
 // writeOwn is writeNew for a file that only its owner may change.
 func (s *Spool) writeOwn(rel string, data []byte, group bool) error {
-	return s.writeFile(rel, data, s.jobPerm(group))
+	return s.writeFile(rel, data, s.jobPerm(group), nil)
 }
 
-func (s *Spool) writeFile(rel string, data []byte, perm fs.FileMode) error {
+// writeFile hands the empty file to prepare first, if that is not nil.
+func (s *Spool) writeFile(rel string, data []byte, perm fs.FileMode, prepare func(file) error) error {
 	f, err := s.ops.create(s.abs(rel), perm)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
+	if prepare != nil {
+		err = prepare(f)
+	}
+	if err == nil {
+		_, err = f.Write(data)
+	}
 	if err == nil {
 		err = f.Sync()
 	}

@@ -335,8 +335,8 @@ func TestHostNamesFitAFileName(t *testing.T) {
 		"web1": "web1", "Web1.Example.ORG": "web1", "": "host", ".": "host", "---": "host", "büro_1": "b--ro-1",
 		strings.Repeat("x", 50): strings.Repeat("x", 32), "a-b": "a-b", strings.Repeat("x", 31) + "-y": strings.Repeat("x", 31),
 	} {
-		if got := hostName(in); got != want {
-			t.Errorf("hostName(%q) = %q, want %q", in, got, want)
+		if got := HostName(in); got != want {
+			t.Errorf("HostName(%q) = %q, want %q", in, got, want)
 		}
 	}
 	wid := Host{Name: "web-1"}.newWID()

@@ -26,8 +26,11 @@ type ops struct {
 	unlink  func(path string) error
 	mkdir   func(path string, perm fs.FileMode) error
 	rmdir   func(path string) error
-	names   func(dir string, visit func(name string) error) error // the directory is opened anew each time
-	look    func(dir, name string) (info, error)                  // fstatat in a directory opened anew: see move
+	names   func(dir string, visit func(name string) error) error          // the directory is opened anew each time
+	look    func(dir, name string) (info, error)                           // fstatat in a directory opened anew: see move
+	looks   func(dir string, visit func(name string, in info) error) error // what is in dir, all by one descriptor: an NFS client may answer from its cache
+	refresh func(path string) (info, error)                                // stat that asks the file server, whatever is cached; opens nothing, follows no link
+	touch   func(path string) error                                        // sets the modification time to the file server's now; follows no link
 	syncDir func(dir string) error
 	syncFS  func(dir string) error
 }
@@ -40,10 +43,10 @@ type file interface {
 	Sync() error
 	info() (info, error)
 	stamp(t time.Time) error         // sets the modification time to the caller's t
-	touch() error                    // sets the modification time to the file server's now
 	tryLock() (bool, error)          // flock(LOCK_EX|LOCK_NB): false where another holds it
 	lock(network bool) error         // flock(LOCK_EX), not on a network, and what reaches other hosts; EAGAIN after lockPatience
 	beingWritten() (yes, known bool) // whether anyone has it open for writing; known is false where the system cannot tell
+	release()                        // has the client give a delegation of the file back
 	os() *os.File                    // nil for a simulated file
 }
 
@@ -60,7 +63,7 @@ func (i info) same(j info) bool { return i.dev == j.dev && i.ino == j.ino }
 
 // realOps are the system calls of this machine.
 func realOps() ops {
-	return ops{
+	return asBuilt(ops{
 		now: time.Now,
 		create: func(path string, perm fs.FileMode) (file, error) {
 			f, err := createFile(path, perm)
@@ -102,9 +105,12 @@ func realOps() ops {
 		},
 		names:   readNames,
 		look:    lookAnew,
+		looks:   lookAll,
+		refresh: refreshed,
+		touch:   touchFile,
 		syncDir: syncDirectory,
 		syncFS:  syncFileSystem,
-	}
+	})
 }
 
 // shared reports whether perm is of a group's spool: there the modes must be as they
@@ -178,6 +184,36 @@ func readNames(dir string, visit func(string) error) error {
 	}
 }
 
+// lookAll asks for each name by the descriptor that it lists. An NFS client sees that and
+// has the server send both at once (READDIRPLUS).
+func lookAll(dir string, visit func(string, info) error) error {
+	d, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	for {
+		names, err := d.Readdirnames(1024)
+		for _, name := range names {
+			var st unix.Stat_t
+			if err := unix.Fstatat(int(d.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW); errors.Is(err, unix.ENOENT) {
+				continue
+			} else if err != nil {
+				return pathError("stat", filepath.Join(dir, name), err)
+			}
+			if err := visit(name, infoOf(&st)); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
 func lookAnew(dir, name string) (info, error) {
 	d, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -192,12 +228,13 @@ func lookAnew(dir, name string) (info, error) {
 }
 
 func syncDirectory(dir string) error {
-	d, err := os.Open(dir)
+	// Not os.Open: it asks the kernel five times whether the directory can be polled.
+	d, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return err
+		return pathError("open", dir, err)
 	}
-	defer d.Close()
-	if err := d.Sync(); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOTSUP) {
+	defer unix.Close(d)
+	if err := pathError("sync", dir, retry(func() error { return unix.Fsync(d) })); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOTSUP) {
 		return err // EINVAL, ENOTSUP: a file system without such a thing, there is nothing to wait for
 	}
 	return nil
@@ -214,6 +251,24 @@ func wrapFile(f *os.File, err error) (file, error) {
 }
 
 func (f osFile) os() *os.File { return f.File }
+
+// release changes nothing about the file, but before a client asks for a change of its mode
+// it returns its delegation. Whether the change is refused does not matter.
+func (f osFile) release() {
+	if in, err := f.info(); err == nil {
+		_ = f.Chmod(in.mode.Perm())
+	}
+}
+
+// refreshedByOpening is for systems that cannot ask otherwise: close-to-open consistency.
+func refreshedByOpening(path string) (info, error) {
+	f, err := wrapFile(os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0))
+	if err != nil {
+		return info{}, err
+	}
+	defer f.Close()
+	return f.info()
+}
 
 func (f osFile) info() (info, error) {
 	var st unix.Stat_t
@@ -296,6 +351,17 @@ func isDirectory(err error) bool { return errors.Is(err, unix.EISDIR) || errors.
 func isStale(err error) bool { return errors.Is(err, unix.ESTALE) }
 
 func isNoSpace(err error) bool { return errors.Is(err, unix.ENOSPC) }
+
+// takesNoWrites reports whether a write failed for a reason that lies in the file system
+// and not in who writes: it is full, a quota is used up, it is read-only, or broken.
+func takesNoWrites(err error) bool {
+	for _, e := range []error{unix.ENOSPC, unix.EDQUOT, unix.EROFS, unix.EIO} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
 
 func geteuid() int { return os.Geteuid() }
 

@@ -17,9 +17,11 @@ func infoOf(st *unix.Stat_t) info {
 	}
 }
 
-func (f osFile) touch() error {
+func refreshed(path string) (info, error) { return refreshedByOpening(path) }
+
+func touchFile(path string) error {
 	now := unix.NsecToTimeval(time.Now().UnixNano())
-	return pathError("touch", f.Name(), unix.Futimes(int(f.Fd()), []unix.Timeval{now, now}))
+	return pathError("touch", path, unix.Lutimes(path, []unix.Timeval{now, now}))
 }
 
 func (f osFile) stamp(t time.Time) error {

@@ -167,6 +167,7 @@ func working() []operation {
 			}
 			w.decide = func(Drop) Adoption { return a }
 			w.op = func() error {
+				w.lieStill(base)
 				got, err := w.x.Adopt(base, w.decide)
 				if got.Rejected != "" {
 					w.fates[content(base)] = fate{pendingDir, rejectedDir}
@@ -179,6 +180,7 @@ func working() []operation {
 			// It may have another name by then.
 			w.again = func() error {
 				return w.x.Drops(func(base string) {
+					w.lieStill(base)
 					got, err := w.x.Adopt(base, w.decide)
 					mustDo(w.t, err)
 					if got.Rejected != "" {
@@ -206,6 +208,7 @@ func working() []operation {
 		{"Retry", true, settling(func(c *Claim, w *scene) (Settled, error) { return c.Retry(w.now.Add(time.Minute)) }, Pending)},
 		{"Retry far ahead", true, settling(func(c *Claim, w *scene) (Settled, error) { return c.Retry(w.now.Add(5 * time.Hour)) }, Pending)},
 		{"Release", true, settling(func(c *Claim, w *scene) (Settled, error) { return c.Release(w.now) }, Pending)},
+		{"Lose", true, settling(func(c *Claim, w *scene) (Settled, error) { return c.Lose(w.now) }, Pending)},
 		{"Snooze", true, settling(func(c *Claim, w *scene) (Settled, error) { return c.Snooze(w.now) }, Pending)},
 		{"Reject", true, settling(func(c *Claim, _ *scene) (Settled, error) { return c.Reject("no job") }, rejectedDir)},
 		{"Done of an element", false, element(func(c *Claim, _ *scene) (Settled, error) { return c.Done(Ending{Outcome: "done"}) }, Done)},
@@ -246,6 +249,17 @@ func working() []operation {
 			mustDo(w.t, w.s.Ask(Drain, w.lease.Worker()), w.s.Ask(Interrupt, w.lease.Worker()))
 			w.op = func() error { return w.lease.Leave() }
 		}},
+	}
+}
+
+// lieStill lets a drop have lain there for an hour: on a network file system nothing else
+// tells that nobody writes it.
+func (w *scene) lieStill(base string) {
+	if !w.x.network {
+		return
+	}
+	if in, err := w.s.ops.look(w.s.abs(pendingDir), base); err == nil {
+		w.x.drops.still(base, in, w.x.ops.now().Add(-time.Hour))
 	}
 }
 

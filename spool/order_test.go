@@ -300,7 +300,7 @@ func TestCallBudgets(t *testing.T) {
 			}
 			return func() error { return w.x.SyncSettled(all...) }
 		}},
-		{"Beat", "fstat 1, look 2, touch 1", func(w *scene) func() error {
+		{"Beat", "look 2, touch 1", func(w *scene) func() error {
 			w.register()
 			return func() error { return w.lease.Beat() }
 		}},

@@ -100,7 +100,7 @@ func TestLockThatAJobLetsGoOf(t *testing.T) {
 func foreign(t *testing.T, s *Spool, l *Lease) Registered {
 	t.Helper()
 	s.host.BootID, s.host.PIDNS = "this boot", "this namespace"
-	r, err := s.readWorker(l.Worker())
+	r, err := s.readWorker(l.Worker(), Registered{})
 	mustDo(t, err)
 	ownLeases.Delete(l.Worker())
 	r.BootID, r.PIDNS, r.ProcStart, r.PID = s.host.BootID, s.host.PIDNS, "7", os.Getpid()+1

@@ -324,21 +324,43 @@ func TestRemovalWhileAJobIsPut(t *testing.T) {
 	}
 }
 
+// removedUntil removes the queue mail of a new spool and is cut short before call k, if
+// there are as many.
+func removedUntil(t *testing.T, k int) (s *Spool, q *Spool, cut bool) {
+	t.Helper()
+	s = newSpool(t)
+	q = endedQueue(t, s)
+	// The kernel closes what a dead process had open, and with it goes its lock.
+	real, open := realOps(), []file{}
+	update := real.update
+	real.update = func(path string, perm fs.FileMode) (file, error) {
+		f, err := update(path, perm)
+		if err == nil {
+			open = append(open, f)
+		}
+		return f, err
+	}
+	n := 0
+	o := hooked(real, filepath.Dir(s.Dir()), hook{before: func(call) fault {
+		if n++; n == k {
+			panic(crashed)
+		}
+		return fault{}
+	}})
+	cut = survive(func() { _ = removeQueue(s.Dir(), "mail", true, o) })
+	for _, f := range open {
+		_ = f.Close() // or it was closed
+	}
+	return s, q, cut
+}
+
 // A removal that is cut short at any call leaves a queue that takes jobs again, and that
 // can be removed.
 func TestRemovalCutShort(t *testing.T) {
 	t.Parallel()
 	for k := 1; ; k += everyCall() {
-		s := newSpool(t)
-		q := endedQueue(t, s)
-		n := 0
-		o := hooked(realOps(), filepath.Dir(s.Dir()), hook{before: func(call) fault {
-			if n++; n == k {
-				panic(crashed)
-			}
-			return fault{}
-		}})
-		if !survive(func() { _ = removeQueue(s.Dir(), "mail", true, o) }) {
+		s, q, cut := removedUntil(t, k)
+		if !cut {
 			break
 		}
 		err := RemoveQueue(s.Dir(), "mail", true)
@@ -354,16 +376,8 @@ func TestRemovalCutShort(t *testing.T) {
 func TestPutAfterARemovalThatWasCutShort(t *testing.T) {
 	t.Parallel()
 	for k := 1; ; k += everyCall() {
-		s := newSpool(t)
-		q := endedQueue(t, s)
-		n := 0
-		o := hooked(realOps(), filepath.Dir(s.Dir()), hook{before: func(call) fault {
-			if n++; n == k {
-				panic(crashed)
-			}
-			return fault{}
-		}})
-		if !survive(func() { _ = removeQueue(s.Dir(), "mail", true, o) }) {
+		s, q, cut := removedUntil(t, k)
+		if !cut {
 			break
 		}
 		if !q.Whole() {

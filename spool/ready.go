@@ -9,9 +9,9 @@ import (
 )
 
 // ReadyLimit is how many waiting jobs a process keeps in memory, of those that are
-// due and of those that are not: 64 Ki names of 60 bytes are about 10 MiB with the
+// due and of those that are not: up to twice 32 Ki names are some 20 MiB with the
 // heap's own. What does not fit is found by the next scan.
-const ReadyLimit = 64 << 10
+const ReadyLimit = 32 << 10
 
 // Ready is the set of waiting jobs that a process knows of: filled by a scan, kept
 // by events, and refilled when it runs low. It holds the best of those that are due

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"time"
 )
 
@@ -13,8 +15,9 @@ import (
 const recentHours = 2
 
 // Recover clears up after a power cut, once a boot: btrfs can leave a job under its
-// old and its new name. Only a local file system needs it, and the first worker
-// after a boot calls it. It returns the names that it removed.
+// old and its new name. Only a local file system needs it. The first worker after a boot
+// calls it, and so must whoever removes a job or gives it another life: of a job that has
+// two names, the other one would bring it back. It returns the names that it removed.
 func (s *Spool) Recover() (removed []Entry, err error) {
 	if s.network || s.host.BootID == "" {
 		return nil, nil
@@ -37,6 +40,9 @@ func (s *Spool) Recover() (removed []Entry, err error) {
 		return s.ops.unlink(s.abs(bootedDir + "/" + base))
 	})
 	f, err := s.ops.update(s.abs(mark), s.FilePerm())
+	if takesNoWrites(err) {
+		return removed, nil // it is looked over again, and who removes jobs makes space
+	}
 	if err != nil {
 		return removed, fmt.Errorf("recover: %w", err)
 	}
@@ -78,11 +84,34 @@ func (s *Spool) Resolve() (removed []Entry, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("resolve duplicates: %w", err)
 	}
-	for _, entries := range byID {
+	removed, err = s.resolveAll(slices.Collect(maps.Values(byID)))
+	if err != nil {
+		return removed, fmt.Errorf("resolve duplicates: %w", err)
+	}
+	return removed, nil
+}
+
+// resolveAll resolves jobs that may have several names, each with all of its. What it
+// removed does not come back: a second cut would else find the old name alone, of a job
+// that has been removed since.
+func (s *Spool) resolveAll(jobs [][]Entry) (removed []Entry, err error) {
+	for _, entries := range jobs {
 		got, err := s.resolve(entries)
 		removed = append(removed, got...)
 		if err != nil {
-			return removed, fmt.Errorf("resolve duplicates: %w", err)
+			return removed, err
+		}
+	}
+	synced := map[string]bool{}
+	for _, e := range removed {
+		dir := path.Dir(e.Path)
+		if synced[dir] {
+			continue
+		}
+		synced[dir] = true
+		// The directory of a dead worker is another's to remove.
+		if err := s.Sync(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return removed, err
 		}
 	}
 	return removed, nil

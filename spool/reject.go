@@ -119,6 +119,10 @@ func (s *Spool) Readmit(base string) error {
 	}
 	name := Rejected{Base: base}.Name()
 	to := pendingDir + "/" + name
+	if _, _, boxed := parseTaken(name); boxed && s.hasBoxes() {
+		// It is judged anew as what it was: one out of a box, whoever's it is.
+		to = boxesDir + "/" + name
+	}
 	// A call that was cut short may have given it back already: a second link would be
 	// a second job.
 	back, err := s.givenBack(from)

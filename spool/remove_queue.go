@@ -134,6 +134,10 @@ func (r *removal) unused() error {
 			return err
 		}
 	}
+	err = s.Boxed(func(string) { waiting++ })
+	if err != nil {
+		return err
+	}
 	err = ignoreNotExist(s.ops.names(s.abs(rejectedDir), func(string) error { ended++; return nil }))
 	switch {
 	case err != nil:
@@ -195,7 +199,7 @@ func (r *removal) remove() error {
 	}
 	r.begun = true
 	// From here on nothing is put, claimed, revived or registered.
-	for _, dir := range []string{pendingDir, editingDir, workDir, workersDir, tmpDir} {
+	for _, dir := range []string{boxesDir, pendingDir, editingDir, workDir, workersDir, tmpDir} {
 		if err := r.rmdirs(dir); err != nil {
 			return err
 		}

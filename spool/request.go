@@ -28,7 +28,9 @@ func (s *Spool) Ask(r Request, wid string) error {
 	if err != nil {
 		return fmt.Errorf("ask worker %s to %s: %w", wid, r, err)
 	}
-	return f.Close()
+	err = f.Close()
+	s.ring()
+	return err
 }
 
 // Asked reports whether the request stands.

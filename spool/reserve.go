@@ -231,8 +231,12 @@ func (s *Spool) rebind(id string, held info, e Entry) error {
 	}
 	defer unlock()
 	ref := s.idPath(id)
-	now, err := s.ops.look(s.abs(path.Dir(ref)), path.Base(ref))
+	now, err := s.binding(id) // a cached count would have it done twice
 	if err != nil || !now.same(held) || now.nlink > 1 {
+		return ignoreNotExist(err)
+	}
+	job, err := s.ops.look(s.abs(path.Dir(e.Path)), path.Base(e.Path))
+	if err != nil || job.same(now) { // a rename of one link onto another does nothing
 		return ignoreNotExist(err)
 	}
 	tmp := tmpDir + "/" + s.nextFile() + "!binding"

@@ -13,6 +13,7 @@ type Ending struct {
 	Outcome string        // a word in lower case
 	Wait    time.Duration // from due to start
 	Run     time.Duration
+	Lost    int // attempts whose worker died, this one included; what the name tells is never lowered
 }
 
 // Settled is a transition that is done but perhaps not durable yet.
@@ -48,6 +49,12 @@ func (c *Claim) Retry(due time.Time) (Settled, error) {
 // is not taken back, because names would recur: one more is allowed instead.
 func (c *Claim) Release(due time.Time) (Settled, error) {
 	return c.free(due, func(n *Name) *int { return &n.Given })
+}
+
+// Lose puts the job back as Reap does: others took this worker for dead, killed the job,
+// and have not taken the claim yet.
+func (c *Claim) Lose(due time.Time) (Settled, error) {
+	return c.free(due, func(n *Name) *int { return &n.Lost })
 }
 
 // Snooze puts the job back to be tried again when it is due, at no cost: as Release,
@@ -87,6 +94,7 @@ func (c *Claim) ended(end Ending) Name {
 	n := c.name
 	n.Due = Truncate(c.lease.s.Now())
 	n.Outcome, n.Wait, n.Run = end.Outcome, Millis(end.Wait), Millis(end.Run)
+	n.Lost = max(n.Lost, end.Lost)
 	n.Turn = false // who makes the rename passes it on
 	return n
 }

@@ -45,6 +45,18 @@ func TestEachEndOfAClaim(t *testing.T) {
 			n.Given++
 			return n
 		}},
+		"Lose": {func(c *Claim, now time.Time) (Settled, error) { return c.Lose(now) }, Pending, "pending", func(n Name, now time.Time) Name {
+			n.Due = now
+			n.Allowed++
+			n.Lost++
+			return n
+		}},
+		"Bury what was lost": {func(c *Claim, _ time.Time) (Settled, error) {
+			return c.Bury(Ending{Outcome: "lost", Lost: 1})
+		}, Dead, "dead", func(n Name, now time.Time) Name {
+			n.Due, n.Outcome, n.Lost = now, "lost", 1
+			return n
+		}},
 		"Snooze": {func(c *Claim, now time.Time) (Settled, error) { return c.Snooze(now) }, Pending, "pending", func(n Name, now time.Time) Name {
 			n.Due = now
 			n.Allowed++
@@ -102,6 +114,7 @@ func TestSettleOfALostClaim(t *testing.T) {
 		"Retry":   func(c *Claim) (Settled, error) { return c.Retry(aDue) },
 		"later":   func(c *Claim) (Settled, error) { return c.Retry(time.Now().Add(24 * time.Hour)) },
 		"Release": func(c *Claim) (Settled, error) { return c.Release(aDue) },
+		"Lose":    func(c *Claim) (Settled, error) { return c.Lose(aDue) },
 		"Reject":  func(c *Claim) (Settled, error) { return c.Reject("no job") },
 	} {
 		s := newSpool(t)

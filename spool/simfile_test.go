@@ -85,8 +85,6 @@ func (f *simFile) stamp(t time.Time) error {
 	return nil
 }
 
-func (f *simFile) touch() error { return f.stamp(f.fs.now()) }
-
 func (f *simFile) tryLock() (bool, error) {
 	if f.node.locked != nil && f.node.locked != f {
 		return false, nil
@@ -108,5 +106,7 @@ func (f *simFile) lock(bool) error {
 func (f *simFile) beingWritten() (yes, known bool) {
 	return f.node.writers > 0, f.fs.kind != server
 }
+
+func (f *simFile) release() {}
 
 func (f *simFile) os() *os.File { return nil }

@@ -324,6 +324,33 @@ func (f *simFS) ops() ops {
 			}
 			return d.info(), nil
 		},
+		looks: func(dir string, visit func(string, info) error) error {
+			d, err := f.get(dir)
+			if err != nil {
+				return simError("open", dir, err)
+			}
+			return f.names(dir, func(name string) error {
+				n := d.entries[name]
+				if n == nil {
+					return nil
+				}
+				return visit(name, n.info())
+			})
+		},
+		refresh: func(p string) (info, error) {
+			n, err := f.get(p)
+			if err != nil {
+				return info{}, simError("stat", p, err)
+			}
+			return n.info(), nil
+		},
+		touch: func(p string) error {
+			n, err := f.get(p)
+			if err == nil {
+				n.mtime, n.ctime = f.now(), f.now()
+			}
+			return simError("touch", p, err)
+		},
 		syncDir: func(dir string) error {
 			if len(dir) < len(f.base) {
 				return nil // above the simulated tree

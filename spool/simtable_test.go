@@ -49,7 +49,7 @@ func TestSimulatedFileSystemIsLikeTheReal(t *testing.T) {
 			return dir + "/" + rapid.SampledFrom([]string{"a", "b", "d", "e", "d/a", "d/b", "d/e", "e/a", "e/b", "d/e/a"}).Draw(rt, label)
 		}
 		for range rapid.IntRange(5, 40).Draw(rt, "steps") {
-			verb := rapid.SampledFrom([]string{"create", "open", "update", "link", "rename", "rename", "unlink", "mkdir", "mkdir", "rmdir", "write", "look", "lock"}).Draw(rt, "verb")
+			verb := rapid.SampledFrom([]string{"create", "open", "update", "link", "rename", "rename", "unlink", "mkdir", "mkdir", "rmdir", "write", "look", "looks", "refresh", "touch", "lock"}).Draw(rt, "verb")
 			from, to := p("path"), p("to")
 			if (verb == "rename" || verb == "link") && (strings.HasPrefix(to, from+"/") || strings.HasPrefix(from, to+"/")) {
 				continue // a directory into itself: the protocol moves files
@@ -109,9 +109,25 @@ func attempt(o ops, verb, from, to string) string {
 		err = o.mkdir(from, 0o700)
 	case "rmdir":
 		err = o.rmdir(from)
-	case "look":
+	case "touch":
+		err = o.touch(from)
+	case "looks":
+		var all []string
+		err = o.looks(from, func(name string, in info) error {
+			if in.mode.IsDir() {
+				in.size = 0 // has no meaning
+			}
+			all = append(all, fmt.Sprint(name, in.mode, in.size, in.nlink))
+			return nil
+		})
+		slices.Sort(all)
+		said = strings.Join(all, " ")
+	case "look", "refresh":
 		var in info
-		if in, err = o.look(filepath.Dir(from), filepath.Base(from)); err == nil {
+		if in, err = o.look(filepath.Dir(from), filepath.Base(from)); verb == "refresh" {
+			in, err = o.refresh(from)
+		}
+		if err == nil {
 			said = in.mode.String()
 			if in.mode.IsRegular() {
 				said = fmt.Sprint(in.mode, in.size, in.nlink)

@@ -123,7 +123,7 @@ func (w *machine) settle(p *player) {
 	depth, in := w.depth, w.steps["in between"]
 	var settled Settled
 	var err error
-	how := []string{"done", "done", "retry", "bury", "release"}[w.pick(5, "how")]
+	how := []string{"done", "done", "retry", "bury", "release", "lose"}[w.pick(6, "how")]
 	switch how {
 	case "done":
 		settled, err = h.Done(Ending{Outcome: "done"})
@@ -131,6 +131,8 @@ func (w *machine) settle(p *player) {
 		settled, err = h.Bury(Ending{Outcome: "failed"})
 	case "retry":
 		settled, err = h.Retry(p.s.Now().Add(rapid.SampledFrom([]time.Duration{0, 2 * time.Hour}).Draw(w.t, "backoff")))
+	case "lose":
+		settled, err = h.Lose(p.s.Now())
 	default:
 		settled, err = h.Release(p.s.Now())
 	}

@@ -19,6 +19,10 @@ func (c *checker) strays() error {
 			_, _, ok := parseWID(base)
 			return m.IsDir() && ok
 		},
+		boxesDir: func(base string, m fs.FileMode) bool {
+			_, _, taken := parseTaken(base)
+			return m.IsDir() || m.IsRegular() && taken
+		},
 		editingDir: func(base string, m fs.FileMode) bool { return m.IsDir() && isWriter(base) },
 		doneDir:    func(base string, m fs.FileMode) bool { return m.IsDir() && isDay(base) },
 		idsDir:     func(base string, m fs.FileMode) bool { return m.IsDir() && isBucket(base) },

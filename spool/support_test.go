@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -354,4 +356,38 @@ func eventually(t *testing.T, what string, holds func() bool) {
 		case <-tick.C:
 		}
 	}
+}
+
+// unsynced makes fsync free.
+func unsynced(s *Spool) {
+	open := s.ops.open
+	s.ops.open = func(path string) (file, error) {
+		f, err := open(path)
+		if err != nil {
+			return nil, err
+		}
+		return noSync{f}, nil
+	}
+	create := s.ops.create
+	s.ops.create = func(path string, perm fs.FileMode) (file, error) {
+		f, err := create(path, perm)
+		if err != nil {
+			return nil, err
+		}
+		return noSync{f}, nil
+	}
+	s.ops.syncDir = func(string) error { return nil }
+}
+
+type noSync struct{ file }
+
+func (noSync) Sync() error { return nil }
+
+func inode(t *testing.T, path string) uint64 {
+	t.Helper()
+	st, err := os.Lstat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st.Sys().(*syscall.Stat_t).Ino
 }

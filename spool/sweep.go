@@ -121,23 +121,15 @@ func (s *Spool) lonelyBindings() (map[string]info, error) {
 	alone := map[string]info{}
 	err := s.walkEach(idsDir, func(xx string) error {
 		dir := idsDir + "/" + xx
-		var ids []string
-		if err := s.ops.names(s.abs(dir), func(base string) error {
-			if id, err := unescapeID(strings.TrimSuffix(base, suffix)); err == nil {
-				ids = append(ids, id)
+		// A count that a cache had is put right by the next sweep, or by who settles it.
+		if err := s.ops.looks(s.abs(dir), func(base string, in info) error {
+			id, err := unescapeID(strings.TrimSuffix(base, suffix))
+			if err == nil && in.nlink < 2 && base == path.Base(s.idPath(id)) {
+				alone[id] = in
 			}
 			return nil
 		}); err != nil && !notDir(err) {
 			return err
-		}
-		for _, id := range ids {
-			in, err := s.ops.look(s.abs(dir), path.Base(s.idPath(id)))
-			if ignoreNotExist(err) != nil {
-				return err
-			}
-			if err == nil && in.nlink < 2 {
-				alone[id] = in
-			}
 		}
 		return nil
 	})

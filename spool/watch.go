@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/fsnotify/fsnotify"
@@ -21,9 +23,10 @@ type Watch struct {
 	// changes.
 	C <-chan struct{}
 
-	wake chan struct{}
-	w    *fsnotify.Watcher
-	done chan struct{}
+	wake  chan struct{}
+	w     *fsnotify.Watcher
+	boxes string // the directory of the boxes, if these are collected
+	done  chan struct{}
 
 	mu    sync.Mutex
 	hints Hints
@@ -35,6 +38,7 @@ type Hints struct {
 	Names  []string // names in pending/ that came or changed
 	Rescan bool     // there was more than could be kept
 	Asked  bool     // something changed in ctl/
+	Boxed  bool     // something changed in a box
 	Broken error    // the watch has ended: poll, or watch anew
 }
 
@@ -53,6 +57,10 @@ func (s *Spool) Watch() (*Watch, error) {
 	}
 	wake := make(chan struct{}, 1)
 	x := &Watch{C: wake, wake: wake, w: w, done: make(chan struct{}), seen: map[string]struct{}{}}
+	if s.admitting.Load() {
+		x.boxes = s.abs(boxesDir)
+		x.watchBoxes(s.dir)
+	}
 	go x.run(s.abs(pendingDir))
 	return x, nil
 }
@@ -85,6 +93,16 @@ func (x *Watch) event(pending string, ev fsnotify.Event) {
 		x.note(func(h *Hints) { h.Rescan, h.Broken = true, errors.New("pending/ was moved or removed") })
 		return
 	}
+	if x.boxes != "" && (ev.Name == x.boxes || strings.HasPrefix(ev.Name, x.boxes+"/")) {
+		if ev.Has(fsnotify.Create) && (ev.Name == x.boxes || filepath.Dir(ev.Name) == x.boxes) {
+			x.watchBoxes(ev.Name)
+		}
+		x.note(func(h *Hints) { h.Boxed = true })
+		return
+	}
+	if x.boxes != "" && filepath.Dir(ev.Name) == filepath.Dir(pending) {
+		return // the spool itself is watched for the first box only
+	}
 	if filepath.Dir(ev.Name) != pending {
 		x.note(func(h *Hints) { h.Asked = true })
 		return
@@ -105,6 +123,24 @@ func (x *Watch) event(pending string, ev fsnotify.Event) {
 		x.seen[base] = struct{}{}
 		h.Names = append(h.Names, base)
 	})
+}
+
+// watchBoxes watches a directory and, as far as they are boxes or have boxes in them, what
+// is below it. One that cannot be watched is found by the next scan.
+func (x *Watch) watchBoxes(dir string) {
+	in, err := os.Lstat(dir)
+	if err != nil || !in.IsDir() || x.w.Add(dir) != nil {
+		return
+	}
+	switch {
+	case dir == filepath.Dir(x.boxes):
+		x.watchBoxes(x.boxes)
+	case dir == x.boxes:
+		_ = readNames(dir, func(name string) error {
+			x.watchBoxes(dir + "/" + name)
+			return nil
+		})
+	}
 }
 
 func (x *Watch) note(change func(*Hints)) {

@@ -40,6 +40,7 @@ type bulk struct {
 	bytes int64        // to be read
 	piped bool         // and perhaps more, nobody knows how many
 	bar   *progress
+	lines bool // the input is a list, also of one
 
 	seen   int // entries
 	failed int
@@ -281,7 +282,7 @@ func (b *bulk) succeed(out *output, e entry, r fsq.Enqueued) error {
 }
 
 // fail tells of what did not become a job. Of the first one it is told when there is a
-// second: a single job that fails is an error like any other.
+// second: a single job that fails is an error like any other, but for one of a list.
 func (b *bulk) fail(out *output, e entry, r fsq.Enqueued) {
 	b.failed++
 	if b.a.json {
@@ -333,7 +334,7 @@ func (b *bulk) placed(e entry, r fsq.Enqueued) error {
 // end sums up.
 func (b *bulk) end(ctx context.Context) error {
 	b.bar.clear()
-	if b.seen == 1 && b.sole != nil {
+	if b.seen == 1 && b.sole != nil && !b.lines {
 		if b.a.json {
 			return &reported{exitCode(b.sole.Err)}
 		}

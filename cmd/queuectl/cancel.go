@@ -34,6 +34,7 @@ until they are pruned or another job wants the id; queuectl retry puts them back
 			{exitNotFound, "no such job; the others were cancelled"},
 			{exitConflict, "the job had ended already; the others were cancelled"},
 		},
+		queues:  someQueue,
 		flags:   newFlagSet(),
 		signals: true,
 	}

@@ -18,7 +18,7 @@ func newCheck(a *app) *command {
 losing a job. It looks at the spool with all its named queues, or at those that --queue
 names. It may run while workers work. A note is about what a removal by hand has
 left over: it is no breach, and harms nothing.`,
-		also: []string{"fsck", "verify", "doctor"},
+		also: []string{"fsck", "verify"},
 		examples: []example{
 			{"Is the spool sound", "queuectl check"},
 			{"Mend what is safe to mend", "queuectl check --repair"},

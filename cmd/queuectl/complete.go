@@ -243,8 +243,8 @@ func (c *completer) argument(ctx context.Context, prefix string) {
 	case name == "ID":
 		c.ids(ctx, prefix)
 	case name == "WORKER":
-		if q := c.queue(); q != nil {
-			c.found = q.CandidateWorkers(ctx, prefix, maxCandidates)
+		for _, q := range c.queuesMeant() {
+			c.found = append(c.found, q.CandidateWorkers(ctx, prefix, maxCandidates)...)
 		}
 	case name == "KEY":
 		for _, s := range fsq.Settings() {
@@ -271,7 +271,12 @@ func (c *completer) argument(ctx context.Context, prefix string) {
 	case name == "FILE" || name == "JOB" || name == "CMD" || name == "ARG":
 		c.offers = offerFiles
 	}
-	c.found = slices.DeleteFunc(c.found, func(f fsq.Candidate) bool { return slices.Contains(c.args, f.Word) })
+	seen := map[string]bool{} // in several queues there may be the same one
+	c.found = slices.DeleteFunc(c.found, func(f fsq.Candidate) bool {
+		known := seen[f.Word] || slices.Contains(c.args, f.Word)
+		seen[f.Word] = true
+		return known
+	})
 }
 
 // argumentName is what the usage line calls the next argument, without what says how
@@ -312,13 +317,11 @@ var (
 )
 
 func (c *completer) ids(ctx context.Context, prefix string) {
-	q := c.queue()
-	if q == nil {
-		return
-	}
-	c.found = q.CandidateIDs(ctx, prefix, idStates[c.cmd.path], maxCandidates)
-	if strings.HasPrefix(c.cmd.path, "queuectl dlq ") {
-		c.found = append(c.found, q.CandidateRejects(prefix, maxCandidates)...)
+	for _, q := range c.queuesMeant() {
+		c.found = append(c.found, q.CandidateIDs(ctx, prefix, idStates[c.cmd.path], maxCandidates)...)
+		if strings.HasPrefix(c.cmd.path, "queuectl dlq ") {
+			c.found = append(c.found, q.CandidateRejects(prefix, maxCandidates)...)
+		}
 	}
 }
 
@@ -348,15 +351,25 @@ func (c *completer) spool() string {
 	return dir
 }
 
-// queue opens the queue that the command line is about, if it is there.
-func (c *completer) queue() *fsq.Queue {
-	name := c.flagOr("queue")
-	if name == "" || fsq.ValidateQueue(name) != nil {
-		name = fsq.DefaultQueue
+// queuesMeant opens the queues that the command line is about, as far as they are there.
+func (c *completer) queuesMeant() []*fsq.Queue {
+	names := []string{fsq.DefaultQueue}
+	if given := c.flagOr("queue"); given != "" {
+		if choices, err := parseQueues(given, c.cmd.queues); err == nil {
+			names = names[:0]
+			for _, choice := range choices {
+				names = append(names, choice.name)
+			}
+		}
 	}
-	q, err := fsq.OpenExistingQueue(c.spool(), name, fsq.DefaultConfig())
-	if err != nil {
-		return nil
+	if slices.Contains(names, everyQueue) {
+		names, _ = fsq.QueueNames(c.spool())
 	}
-	return q
+	var all []*fsq.Queue
+	for _, name := range names {
+		if q, err := fsq.OpenExistingQueue(c.spool(), name, fsq.DefaultConfig()); err == nil {
+			all = append(all, q)
+		}
+	}
+	return all
 }

@@ -27,7 +27,8 @@ runs; one that runs must be cancelled first. --all spares what runs, too.
 			{exitNotFound, "no such job; the others were removed"},
 			{exitConflict, "the job runs; the others were removed"},
 		},
-		flags: newFlagSet(),
+		queues: someQueue,
+		flags:  newFlagSet(),
 	}
 	s.add(c.flags, true)
 	c.run = func(ctx context.Context, ids []string) error {

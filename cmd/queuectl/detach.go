@@ -101,5 +101,9 @@ func (a *app) detachFailed(child *exec.Cmd, log *os.File) error {
 	if err == nil {
 		err = io.ErrUnexpectedEOF
 	}
-	return &hinted{fmt.Errorf("the worker ended before it was ready: %w", err), "its log is " + log.Name()}
+	hint := "its log is " + log.Name()
+	if n == 0 {
+		hint = "its log is empty: queuectl doctor says whether there is room to write it"
+	}
+	return &hinted{fmt.Errorf("the worker ended before it was ready: %w", err), hint}
 }

@@ -98,7 +98,7 @@ func (a *app) printDeadLetters(d deadLetters) {
 		t.add(cell{clean(j.ID), bold}, cell{text: attemptsOf(j)}, cell{text: whenOf(j, now)},
 			cell{detailOf(j), red}, cell{text: commandOf(j)})
 	}
-	a.queueColumn(t, func(row int) string { return d.Jobs[row].Queue })
+	a.queueColumn(t, 0, func(row int) string { return d.Jobs[row].Queue })
 	t.write(a.out)
 	if len(d.Jobs) > 0 && len(d.Rejected) > 0 {
 		a.out.printf("\n")
@@ -115,7 +115,7 @@ func (a *app) printDeadLetters(d deadLetters) {
 		}
 		t.add(cell{clean(name), bold}, cell{text: fmt.Sprint(r.Size)}, cell{text: relative(r.At, now)}, cell{clean(r.Reason), red})
 	}
-	a.queueColumn(t, func(row int) string { return d.Rejected[row].Queue })
+	a.queueColumn(t, 0, func(row int) string { return d.Rejected[row].Queue })
 	t.write(a.out)
 }
 
@@ -167,7 +167,8 @@ func newDLQAct(a *app, act dlqAction) *command {
 			{exitNotFound, "no such job or rejected file; the others were " + act.done},
 			{exitConflict, "the job is not dead; the others were " + act.done},
 		},
-		flags: newFlagSet(),
+		queues: someQueue,
+		flags:  newFlagSet(),
 	}
 	c.run = func(ctx context.Context, ids []string) error {
 		switch {
@@ -183,33 +184,22 @@ func newDLQAct(a *app, act dlqAction) *command {
 }
 
 type actResult struct {
+	Queue  string  `json:"queue"`
 	ID     string  `json:"id"`
 	Result string  `json:"result"`
 	Error  *string `json:"error"`
 }
 
 func (a *app) dlqAct(ctx context.Context, act dlqAction, all bool, ids []string) error {
-	q, err := a.existing()
+	var failures failures
+	letters, err := a.letters(ctx, all, ids, &failures)
 	if err != nil {
 		return err
 	}
-	if all {
-		jobs, rejected, err := q.DeadLetters(ctx, 0)
-		if err != nil {
-			return err
-		}
-		for _, j := range jobs {
-			ids = append(ids, j.ID)
-		}
-		for _, r := range rejected {
-			ids = append(ids, r.Name)
-		}
-	}
-	var failures failures
 	done := 0
-	for _, id := range ids {
-		result := actResult{ID: id, Result: act.done}
-		if err := act.do(ctx, q, id); err != nil {
+	for _, l := range letters {
+		result := actResult{Queue: l.q.Name(), ID: l.id, Result: act.done}
+		if err := act.do(ctx, l.q, l.id); err != nil {
 			failures.add(a, err)
 			text := err.Error()
 			result.Result, result.Error = "failed", &text
@@ -220,14 +210,65 @@ func (a *app) dlqAct(ctx context.Context, act dlqAction, all bool, ids []string)
 		case a.json:
 			err = a.out.jsonLine(result)
 		case result.Error == nil:
-			a.out.printf("%s\n", clean(id))
+			a.out.printf("%s\n", clean(l.id))
 		}
 		if err != nil {
 			return err
 		}
 	}
-	if a.err.terminal() || done == 0 && len(ids) == 0 {
+	if a.err.terminal() || done == 0 && len(letters) == 0 && failures.err() == nil {
 		a.note("%s %s", plural(done, "dead letter"), act.summary)
 	}
 	return failures.err()
+}
+
+// letters are all dead letters of the selected queues, or those that are named. What is
+// none is left to whom it is told to.
+func (a *app) letters(ctx context.Context, all bool, ids []string, f *failures) ([]ref, error) {
+	qs, err := a.queues()
+	if err != nil {
+		return nil, err
+	}
+	if len(qs) == 1 && !all {
+		return a.find(ctx, qs, ids, f)
+	}
+	var refs []ref
+	at := map[string][]*fsq.Queue{}
+	for _, q := range qs {
+		jobs, rejected, err := q.DeadLetters(ctx, 0)
+		if err != nil {
+			return nil, err
+		}
+		here := map[string]bool{}
+		for _, j := range jobs {
+			refs = append(refs, ref{q, j.ID})
+			here[j.ID] = true
+		}
+		for _, r := range rejected {
+			refs = append(refs, ref{q, r.Name})
+			here[r.Name], here[r.Dropped] = true, true
+		}
+		for name := range here {
+			at[name] = append(at[name], q)
+		}
+	}
+	if all {
+		return refs, nil
+	}
+	refs = nil
+	for _, id := range ids {
+		switch found := at[id]; len(found) {
+		case 0:
+			none, err := a.find(ctx, qs, []string{id}, f)
+			if err != nil {
+				return nil, err
+			}
+			refs = append(refs, none...)
+		case 1:
+			refs = append(refs, ref{found[0], id})
+		default:
+			f.add(a, ambiguity(id, found))
+		}
+	}
+	return refs, nil
 }

@@ -41,7 +41,8 @@ kept in a file whose name is told.`,
 			{exitNotFound, "no such job"},
 			{exitConflict, "the job does not wait, or was claimed or changed meanwhile; nothing was changed"},
 		},
-		flags: newFlagSet(),
+		queues: someQueue,
+		flags:  newFlagSet(),
 	}
 	stringFlag(c.flags, &file, "json-file", "FILE", "the new document, whole; - reads it from stdin")
 	c.run = func(ctx context.Context, ids []string) error { return a.edit(ctx, ids[0], file) }
@@ -55,7 +56,7 @@ func (a *app) edit(ctx context.Context, id, file string) error {
 			hint:    "--json-file FILE or - takes the new document; $VISUAL or $EDITOR can be a program that needs no terminal",
 		}
 	}
-	q, err := a.existing()
+	q, err := a.findOne(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -102,7 +103,7 @@ func (a *app) replaceJob(ctx context.Context, q *fsq.Queue, draft fsq.Draft, dat
 	if job.EnqueuedAt.IsZero() {
 		job.EnqueuedAt = draft.Job.EnqueuedAt
 	}
-	result := actResult{ID: draft.Job.ID, Result: "edited"}
+	result := actResult{Queue: q.Name(), ID: draft.Job.ID, Result: "edited"}
 	if sameJob(job, draft.Job) {
 		result.Result = "unchanged"
 	} else if err := q.Edit(ctx, draft, job); err != nil {

@@ -31,6 +31,7 @@ func (a *app) enqueueLines(ctx context.Context, s source, over *overlay) error {
 		a.note("reading lines from the terminal; Ctrl-D ends them")
 	}
 	b := newBulk(a, q, over)
+	b.lines = true
 	in := b.counted(a.in)
 	end := byte('\n')
 	if over.flags.null {

@@ -20,9 +20,11 @@ looks every few seconds, and what a job does in between is not seen.`,
 		also: []string{"tail", "monitor"},
 		examples: []example{
 			{"Everything", "queuectl events --follow"},
+			{"Everything in all queues, also in those that are made later", "queuectl events --follow --queue '*'"},
 			{"A line for each job that dies", `queuectl events --follow --json | jq -r 'select(.event == "dead").job_id'`},
 		},
 		exits:   []exitStatus{{exitNotFound, "no spool"}, {exitSignal + int(syscall.SIGINT), "stopped by Ctrl-C"}},
+		queues:  someQueue,
 		flags:   newFlagSet(),
 		run:     func(ctx context.Context, _ []string) error { return a.events(ctx) },
 		signals: true,
@@ -32,15 +34,23 @@ looks every few seconds, and what a job does in between is not seen.`,
 }
 
 func (a *app) events(ctx context.Context) error {
-	q, err := a.existing()
+	qs, err := a.queues()
 	if err != nil {
 		return err
 	}
-	err = q.Follow(ctx, func(t fsq.Transition) error {
+	var later func(func(string) bool) ([]*fsq.Queue, error)
+	if a.names(everyQueue) {
+		later = a.laterQueues
+	}
+	err = fsq.FollowAll(ctx, qs, later, func(t fsq.Transition) error {
 		if a.json {
 			return a.out.jsonLine(t)
 		}
-		a.out.printf("%s %s\n", a.out.paint(dim, t.Time.Local().Format("15:04:05")), transitionLine(a.out, t))
+		queue := ""
+		if a.manyQueues() {
+			queue = fmt.Sprintf("%-*s ", len(fsq.DefaultQueue), clean(t.Queue))
+		}
+		a.out.printf("%s %s%s\n", a.out.paint(dim, t.Time.Local().Format("15:04:05")), queue, transitionLine(a.out, t))
 		return a.out.err
 	})
 	if err == nil {
@@ -62,7 +72,7 @@ func transitionLine(o *output, t fsq.Transition) string {
 	if t.Event == fsq.EventStarted {
 		s += " by " + clean(t.Worker)
 	}
-	if t.DurationSeconds != nil && t.Attempt > 0 {
+	if t.DurationSeconds != nil && *t.DurationSeconds > 0 {
 		s += " after " + span(seconds(*t.DurationSeconds))
 	}
 	if t.Event == fsq.EventDead && t.Outcome != "" {

@@ -141,6 +141,8 @@ func hintFor(err error) string {
 		with    *hinted
 		missing *noSpool
 		unnamed *noQueue
+
+		strangers *fsq.StrangersError
 	)
 	switch {
 	case errors.As(err, &with):
@@ -155,14 +157,28 @@ func hintFor(err error) string {
 		return "--spool names the spool's own directory; an empty or new one becomes a spool"
 	case errors.Is(err, fsq.ErrForeign):
 		return "start the worker as that user: sudo -u USER queuectl worker start"
+	case errors.As(err, &strangers) && strangers.ByMode:
+		return "chmod go-w " + shellQuote(strangers.Path) + ", or take a spool elsewhere; a group shares one made by queuectl init --group"
+	case errors.As(err, &strangers):
+		return "take a spool in a directory of your own, below directories of yours or root's"
+	case errors.Is(err, fsq.ErrNotRoot):
+		return "start it as root, or leave --run-as-owner out: then it runs your own jobs"
+	case errors.Is(err, fsq.ErrNoBoxes):
+		return "make one as root: queuectl init --spool DIR --drop-from USER"
 	case errors.Is(err, fsq.ErrVersion):
 		return "a newer queuectl made this spool; use that one"
 	case errors.Is(err, fsq.ErrUncertain):
 		return "the job is in the queue, but a power cut may take it out; queuectl list shows it"
 	case errors.Is(err, fs.ErrPermission):
 		return "the spool belongs to its user, or to the group of queuectl init --group; --spool names another"
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return "make room on the spool's file system (queuectl prune removes finished jobs) and try again"
+	case errors.Is(err, syscall.ENOSPC):
+		return "make room on the spool's file system, in bytes or in inodes (df -i); queuectl prune removes finished jobs"
+	case errors.Is(err, syscall.EDQUOT):
+		return "a quota of this user, this group or the directory is used up: make room (queuectl prune removes finished jobs), or have it raised"
+	case errors.Is(err, syscall.EROFS):
+		return "mount the spool's file system read-write; if an error of the disk made it read-only, see the kernel's log (dmesg) first"
+	case errors.Is(err, syscall.EIO):
+		return "the disk under the spool fails: see the kernel's log (dmesg)"
 	}
 	return ""
 }

@@ -23,13 +23,14 @@ is to do about it. queuectl show has the details.`,
 			{"Why a job does not run", "queuectl explain job-1"},
 			{"The reason in a word, for a script", "queuectl explain --json job-1 | jq -r .reason"},
 		},
-		exits: []exitStatus{{exitNotFound, "no such job, or no spool"}},
-		run:   func(ctx context.Context, args []string) error { return a.explain(ctx, args[0]) },
+		exits:  []exitStatus{{exitNotFound, "no such job, or no spool"}},
+		queues: someQueue,
+		run:    func(ctx context.Context, args []string) error { return a.explain(ctx, args[0]) },
 	}
 }
 
 func (a *app) explain(ctx context.Context, id string) error {
-	q, err := a.existing()
+	q, err := a.findOne(ctx, id)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ func (a *app) help(c, root *command) string {
 	fmt.Fprintf(&b, "  %s\n", c.usageLine())
 	for _, paragraph := range strings.Split(c.long, "\n\n") {
 		if paragraph != "" {
-			fmt.Fprintf(&b, "\n%s\n", wrap(paragraph, helpWidth))
+			fmt.Fprintf(&b, "\n%s\n", wrapText(paragraph, helpWidth))
 		}
 	}
 	if len(c.sub) > 0 {
@@ -98,6 +98,14 @@ func columnsOf(b *strings.Builder, rows [][2]string) {
 	for _, r := range rows {
 		fmt.Fprintf(b, "  %-*s  %s\n", left, r[0], strings.ReplaceAll(wrap(r[1], helpWidth-left-4), "\n", indent))
 	}
+}
+
+// wrapText leaves what is indented as it is: a table.
+func wrapText(s string, width int) string {
+	if strings.HasPrefix(s, "    ") {
+		return s
+	}
+	return wrap(s, width)
 }
 
 func wrap(s string, width int) string {

@@ -25,8 +25,9 @@ from the beginning; queuectl pause stops all jobs at once.
 			{"A job", "queuectl hold job-1"},
 			{"Everything that waits and has a tag", "queuectl hold --tag nightly --all"},
 		},
-		exits: waitingExits("held"),
-		flags: newFlagSet(),
+		exits:  waitingExits("held"),
+		queues: someQueue,
+		flags:  newFlagSet(),
 	}
 	s.add(c.flags, true)
 	c.run = func(ctx context.Context, ids []string) error {

@@ -28,6 +28,7 @@ that fails is retried. To end a job for good use queuectl cancel.`,
 			{exitNotFound, "no such job; the others got the signal"},
 			{exitConflict, "the job does not run; the others got the signal"},
 		},
+		queues:  someQueue,
 		flags:   newFlagSet(),
 		letters: map[string]string{"s": "signal"},
 	}

@@ -42,6 +42,7 @@ through its retries, and ends when the job has ended.
 			{exitOK, "it was printed; with -f, however the job has ended"},
 			{exitNotFound, "no such job or attempt, or no spool"},
 		},
+		queues:  someQueue,
 		flags:   newFlagSet(),
 		letters: map[string]string{"f": "follow"},
 		signals: true,
@@ -67,36 +68,30 @@ func (a *app) logs(ctx context.Context, c *command, o logsOptions, ids []string)
 	if sel.Empty() {
 		return &usageError{c.path + " needs ids, or flags that say which jobs", "queuectl list shows the ids"}
 	}
-	q, err := a.existing()
+	var failures failures
+	jobs, err := a.choose(ctx, &o.selection, sel, nil, &failures)
 	if err != nil {
 		return err
 	}
-	var failures failures
-	if !o.byIDs(sel) {
-		jobs, err := q.Select(ctx, sel, nil)
-		for _, e := range parts(err) {
-			failures.add(a, e)
-		}
-		ids = ids[:0:0]
-		for _, j := range jobs {
-			ids = append(ids, j.ID)
-		}
-	}
 	if o.follow {
-		if len(ids) != 1 || o.attempt > 0 || a.json {
+		switch {
+		case len(jobs) == 0 && failures.err() != nil:
+			return failures.err()
+		case len(jobs) != 1 || o.attempt > 0 || a.json:
 			return usagef("-f follows one job, through all attempts that come, as text")
 		}
-		return a.followLogs(ctx, q, o, ids[0])
+		return a.followLogs(ctx, jobs[0].q, o, jobs[0].id)
 	}
-	for i, id := range ids {
-		if len(ids) > 1 && !a.json {
+	several := len(jobs) > 1 || len(ids) > 1
+	for i, j := range jobs {
+		if several && !a.json {
 			if i > 0 {
 				a.out.printf("\n")
 			}
-			a.out.printf("==> %s <==\n", clean(id))
+			a.out.printf("==> %s%s <==\n", clean(j.id), a.ofQueue(j.q))
 		}
-		if err := a.printLogs(q, o, id); err != nil {
-			if len(ids) == 1 {
+		if err := a.printLogs(j.q, o, j.id); err != nil {
+			if !several {
 				return err
 			}
 			failures.add(a, err)
@@ -107,6 +102,7 @@ func (a *app) logs(ctx context.Context, c *command, o logsOptions, ids []string)
 
 // logInfo is what logs --json prints of a job.
 type logInfo struct {
+	Queue     string  `json:"queue"`
 	ID        string  `json:"id"`
 	Attempt   int     `json:"attempt"`
 	Outcome   *string `json:"outcome"`
@@ -141,7 +137,7 @@ func (a *app) wanted(o logsOptions) []*logStream {
 
 func (a *app) printLogs(q *fsq.Queue, o logsOptions, id string) error {
 	var at fsq.Attempt
-	info := logInfo{ID: id}
+	info := logInfo{Queue: q.Name(), ID: id}
 	streams := a.wanted(o)
 	for _, s := range streams {
 		data, err := a.printStream(q, o, id, s, &at)

@@ -213,7 +213,10 @@ func (a *app) commandPage(c, root *command) page {
 	p.section1("description")
 	p.paragraph(words(c.short + "."))
 	for paragraph := range strings.SplitSeq(c.long, "\n\n") {
-		if paragraph != "" {
+		switch {
+		case strings.HasPrefix(paragraph, "    "): // a table, as in help
+			p.code(strings.ReplaceAll("\n"+paragraph, "\n    ", "\n")[1:])
+		case paragraph != "":
 			p.paragraph(words(strings.Join(strings.Fields(paragraph), " ")))
 		}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // readMarkdown turns a document into the blocks of a page. It knows what FORMAT.md and
@@ -35,8 +36,8 @@ func (m *markdown) take(part func(string) bool) []string {
 }
 
 var (
-	listItem = regexp.MustCompile(`^(?:[-*]|\d+\.) +`)
-	rule     = regexp.MustCompile(`^\|[-:| ]+\|$`)
+	listItem = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(?:[-*]|\d+\.) +`) })
+	rule     = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\|[-:| ]+\|$`) })
 )
 
 func (m *markdown) next() {
@@ -63,10 +64,10 @@ func (m *markdown) next() {
 		m.indentedCode()
 	case strings.HasPrefix(line, "|"):
 		m.table(m.take(func(s string) bool { return strings.HasPrefix(s, "|") }))
-	case listItem.MatchString(line):
+	case listItem().MatchString(line):
 		m.at++
 		more := m.take(func(s string) bool { return strings.HasPrefix(s, "  ") })
-		text := listItem.ReplaceAllString(line, "")
+		text := listItem().ReplaceAllString(line, "")
 		for _, s := range more {
 			text += " " + strings.TrimSpace(s)
 		}
@@ -101,7 +102,7 @@ func (m *markdown) indentedCode() {
 func (m *markdown) table(lines []string) {
 	var head []string
 	for i, line := range lines {
-		if rule.MatchString(line) {
+		if rule().MatchString(line) {
 			continue
 		}
 		cells := tableCells(line)
@@ -152,7 +153,9 @@ func tableCells(line string) []string {
 
 // marked is what stands out in running text: code, strong, emphasised, a link. Emphasis
 // begins and ends at a word's edge, so that "2 * 3" and "*.json" are left alone.
-var marked = regexp.MustCompile("`([^`]+)`|\\*\\*([^*]+)\\*\\*|\\*([^*\\s](?:[^*]*[^*\\s])?)\\*|\\[([^\\]]+)\\]\\([^)]*\\)")
+var marked = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile("`([^`]+)`|\\*\\*([^*]+)\\*\\*|\\*([^*\\s](?:[^*]*[^*\\s])?)\\*|\\[([^\\]]+)\\]\\([^)]*\\)")
+})
 
 // inline reads the text of a paragraph.
 func inline(s string) []piece {
@@ -163,7 +166,7 @@ func inline(s string) []piece {
 		}
 	}
 	for s != "" {
-		at := marked.FindStringSubmatchIndex(s)
+		at := marked().FindStringSubmatchIndex(s)
 		if at == nil {
 			break
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/queuectl/queuectl/fsq"
@@ -39,7 +40,7 @@ whatever age if none is given.`,
 	o.add(c.flags, false)
 	durationFlag(c.flags, &o.done, "done-older", "remove done jobs that ended so long ago or earlier")
 	durationFlag(c.flags, &o.dead, "dead-older", "remove dead jobs that ended so long ago or earlier")
-	boolFlag(c.flags, &o.dryRun, "dry-run", "only say what would be removed")
+	boolFlag(c.flags, &o.dryRun, "dry-run", "only say which jobs would be removed")
 	return c
 }
 
@@ -54,8 +55,13 @@ func (a *app) prune(ctx context.Context, o pruneOptions, ids []string) error {
 	}
 	r := fsq.PruneResult{DryRun: o.dryRun}
 	var each []fsq.PruneResult
+	would := func(id string) {
+		if !a.json {
+			a.out.printf("%s\n", clean(id))
+		}
+	}
 	for _, q := range qs {
-		one, err := q.Prune(ctx, fsq.PruneOptions{DoneOlder: o.done, DeadOlder: o.dead, Where: sel, DryRun: o.dryRun})
+		one, err := q.Prune(ctx, fsq.PruneOptions{DoneOlder: o.done, DeadOlder: o.dead, Where: sel, DryRun: o.dryRun, Would: would})
 		if errors.Is(err, fsq.ErrNoRetention) {
 			continue
 		}
@@ -73,10 +79,11 @@ func (a *app) prune(ctx context.Context, o pruneOptions, ids []string) error {
 	if a.json {
 		return a.out.json(r)
 	}
-	verb := "removed"
+	what := fmt.Sprintf("%s and %s%s", plural(r.Done, "done job"), plural(r.Dead, "dead job"), a.inQueues(len(each)))
 	if o.dryRun {
-		verb = "would remove"
+		a.note("would remove %s", what)
+		return nil
 	}
-	a.out.printf("%s %s and %s%s\n", verb, plural(r.Done, "done job"), plural(r.Dead, "dead job"), a.inQueues(len(each)))
+	a.out.printf("removed %s\n", what)
 	return nil
 }

@@ -170,7 +170,8 @@ func (a *app) openQueue(name string) (*fsq.Queue, error) {
 	if err != nil {
 		return nil, err
 	}
-	return fsq.OpenQueue(a.spool, name, cfg)
+	q, err := fsq.OpenQueue(a.spool, name, cfg)
+	return q, a.boxed(name, err)
 }
 
 // existingQueue opens a queue if it is there.
@@ -227,9 +228,9 @@ func (a *app) loadSettings(name string, args []string) (*settings, error) {
 		s = newSettings()
 		err = s.parse(args)
 	}
-	if slices.Contains(a.cmd.settings, trustGroup) {
-		for _, path := range s.untrusted {
-			a.warn("trust-group in %s does not count: others than you and root may have set it", clean(path))
+	for _, u := range s.untrusted {
+		if slices.Contains(a.cmd.settings, u.key) {
+			a.warn("%s in %s does not count: others than you and root may have set it", u.key, clean(u.path))
 		}
 	}
 	return s, err

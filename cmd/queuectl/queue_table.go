@@ -8,19 +8,35 @@ import (
 	"github.com/queuectl/queuectl/fsq"
 )
 
-// queueColumn puts a column in front that says of which queue a row is, where several
-// queues are shown.
-func (a *app) queueColumn(t *table, of func(row int) string) {
+// queueColumn puts in a column that says of which queue a row is, where several queues are
+// shown.
+func (a *app) queueColumn(t *table, at int, of func(row int) string) {
 	if !a.manyQueues() {
 		return
 	}
-	t.head = slices.Insert(t.head, 0, "QUEUE")
+	t.head = slices.Insert(t.head, at, "QUEUE")
 	if t.shrink > 0 {
 		t.shrink++
 	}
-	for i, row := range t.rows {
-		t.rows[i] = slices.Insert(row, 0, cell{clean(of(i)), dim})
+	idle := make(map[int]string, len(t.idle))
+	for i, text := range t.idle {
+		if i >= at {
+			i++
+		}
+		idle[i] = text
 	}
+	t.idle = idle
+	for i, row := range t.rows {
+		t.rows[i] = slices.Insert(row, at, cell{clean(of(i)), dim})
+	}
+}
+
+// ofQueue says behind a job of which queue it is, where several are shown.
+func (a *app) ofQueue(q *fsq.Queue) string {
+	if !a.manyQueues() {
+		return ""
+	}
+	return " of queue " + q.Name()
 }
 
 // inQueue says where nothing was found, if it was not where everybody looks.

@@ -22,8 +22,9 @@ held stays as it is.
 			{"A job", "queuectl release job-1"},
 			{"All that are held", "queuectl release --all"},
 		},
-		exits: waitingExits("released"),
-		flags: newFlagSet(),
+		exits:  waitingExits("released"),
+		queues: someQueue,
+		flags:  newFlagSet(),
 	}
 	s.add(c.flags, true)
 	c.run = func(ctx context.Context, ids []string) error {

@@ -25,7 +25,8 @@ that never became jobs are for queuectl dlq retry.
 			{exitNotFound, "no such job; the others were retried"},
 			{exitConflict, "the job is neither dead nor cancelled; the others were retried"},
 		},
-		flags: newFlagSet(),
+		queues: someQueue,
+		flags:  newFlagSet(),
 	}
 	s.add(c.flags, true)
 	c.run = func(ctx context.Context, ids []string) error {

@@ -36,6 +36,9 @@ type app struct {
 
 // run is queuectl from its arguments to its exit status.
 func run(ctx context.Context, e environment) int {
+	if status, ok := stamped(e.args); ok {
+		return status
+	}
 	a := &app{
 		in:       e.stdin,
 		inTerm:   e.stdinTerm,
@@ -97,8 +100,9 @@ func (a *app) dispatch(ctx context.Context, root *command, args []string) error 
 		name = a.queueName()
 	}
 	if a.settings, err = a.loadSettings(name, l.settings); err != nil {
-		return err
+		return a.boxed(name, err)
 	}
+	a.now = a.spoolTime(a.now)
 	if l.cmd.signals {
 		ctx, a.second = a.listen(ctx)
 	}
@@ -141,7 +145,7 @@ Without a command queuectl shows the status.`,
 			newEnqueue(a), newRun(a), newWorker(a), newStatus(a), newList(a), newShow(a), newExplain(a), newLogs(a), newStats(a),
 			newWait(a), newEvents(a), newWatch(a), newCancel(a), newKill(a), newRetry(a), newDelete(a), newPause(a), newResume(a),
 			newHold(a), newRelease(a), newRunNow(a), newSet(a), newEdit(a),
-			newDLQ(a), newQueue(a), newConfig(a), newPrune(a), newCheck(a), newInit(a), newCompletion(a), newMan(a), newVersion(a),
+			newDLQ(a), newQueue(a), newConfig(a), newPrune(a), newCheck(a), newDoctor(a), newBench(a), newInit(a), newCompletion(a), newMan(a), newVersion(a),
 		},
 		run: func(ctx context.Context, _ []string) error { return a.overview(ctx) },
 	}

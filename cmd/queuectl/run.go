@@ -124,7 +124,7 @@ func (r *jobRun) follow(ctx context.Context) error {
 	over := make(chan tailed, 1)
 	begun := false
 	go func() {
-		end, err := r.q.Tail(tailing, r.id, fsq.TailOptions{Stdout: r.out, Stderr: r.err, Attempt: func(at fsq.Attempt) {
+		end, err := r.q.Tail(tailing, r.id, fsq.TailOptions{Stdout: r.out, Stderr: r.err, Earlier: true, Attempt: func(at fsq.Attempt) {
 			if !begun {
 				begun = true
 				close(r.began)
@@ -137,6 +137,9 @@ func (r *jobRun) follow(ctx context.Context) error {
 	}()
 	waiting := time.NewTimer(runPatience)
 	defer waiting.Stop()
+	// Nothing tells of a worker's death.
+	lookout := time.NewTicker(workersEvery)
+	defer lookout.Stop()
 	for {
 		select {
 		case end := <-over:
@@ -151,10 +154,28 @@ func (r *jobRun) follow(ctx context.Context) error {
 			r.began = nil
 		case <-waiting.C:
 			r.sayWaiting()
+		case <-lookout.C:
+			r.workIfAlone(ctx)
 		case <-ctx.Done():
 			return r.interrupted(context.Cause(ctx), over)
 		}
 	}
+}
+
+// workersEvery is how often a run that others are to work looks whether there are any. A
+// look is some system calls.
+const workersEvery = 2 * time.Second
+
+// workIfAlone makes this process the worker when the last other one has gone.
+func (r *jobRun) workIfAlone(ctx context.Context) {
+	if r.worker != nil {
+		return
+	}
+	workers, err := r.q.Workers(ctx)
+	if err != nil || alive(workers) > 0 {
+		return // what is wrong with the spool, the job's own follower tells
+	}
+	r.workHere()
 }
 
 // runPatience is how long a person waits without asking why nothing happens.
@@ -263,11 +284,16 @@ const detachPatience = time.Second
 
 // detach leaves the job alone.
 func (r *jobRun) detach(cause error) error {
-	r.note("%s stays in the queue", r.id)
-	r.hint("%s", r.whereabouts())
+	if r.worker == nil {
+		r.note("%s stays in the queue", r.id)
+		r.hint("%s", r.whereabouts())
+		return cause
+	}
+	r.note("%s goes back into the queue; its processes have %s to end", r.id, fsq.FormatDuration(r.settings.cfg.KillGrace))
 	if err := r.leave(true); err != nil {
 		return err
 	}
+	r.hint("%s worker start runs it; %s", r.ctl(), r.whereabouts())
 	return cause
 }
 

@@ -22,8 +22,9 @@ a worker, and for its turn among those that are due: queuectl set --priority mov
 			{"A scheduled job", "queuectl run-now backup"},
 			{"All that wait for their next retry", "queuectl run-now --state retrying"},
 		},
-		exits: waitingExits("made due"),
-		flags: newFlagSet(),
+		exits:  waitingExits("made due"),
+		queues: someQueue,
+		flags:  newFlagSet(),
 	}
 	s.add(c.flags, true)
 	c.run = func(ctx context.Context, ids []string) error {

@@ -47,6 +47,12 @@ func TestScript(t *testing.T) {
 			"lines":   lines,
 			"term":    term,
 		},
+		Condition: func(cond string) (bool, error) {
+			if cond != "root" {
+				return false, fmt.Errorf("unknown condition %q", cond)
+			}
+			return os.Geteuid() == 0, nil
+		},
 	})
 }
 

@@ -91,30 +91,17 @@ func (a *app) act(ctx context.Context, c *command, s *selection, ids []string, v
 			hint:    fmt.Sprintf("--all means all; %s --help has the other flags", c.path),
 		}
 	}
-	q, err := a.existing()
+	var failures failures
+	jobs, err := a.choose(ctx, s, sel, v.states, &failures)
 	if err != nil {
 		return err
 	}
-	var failures failures
-	if !s.byIDs(sel) || s.dryRun {
-		jobs, err := q.Select(ctx, sel, v.states)
-		if err != nil && len(sel.IDs) == 0 {
-			return err
-		}
-		for _, e := range parts(err) {
-			failures.add(a, e)
-		}
-		ids = ids[:0:0]
-		for _, j := range jobs {
-			ids = append(ids, j.ID)
-		}
-	}
 	done := 0
-	for _, id := range ids {
-		result := actResult{ID: id, Result: v.done}
+	for _, j := range jobs {
+		result := actResult{Queue: j.q.Name(), ID: j.id, Result: v.done}
 		if s.dryRun {
 			result.Result = "would be " + v.done
-		} else if result.Result, err = v.do(ctx, q, id); err != nil {
+		} else if result.Result, err = v.do(ctx, j.q, j.id); err != nil {
 			failures.add(a, err)
 			text := err.Error()
 			result.Result, result.Error = "failed", &text
@@ -129,7 +116,7 @@ func (a *app) act(ctx context.Context, c *command, s *selection, ids []string, v
 			return context.Cause(ctx)
 		}
 	}
-	if a.err.terminal() || len(ids) == 0 && failures.err() == nil {
+	if a.err.terminal() || len(jobs) == 0 && failures.err() == nil {
 		word := v.done
 		if s.dryRun {
 			word = "would be " + word

@@ -32,8 +32,9 @@ func newSet(a *app) *command {
 			{"An hour later", "queuectl set job-1 --run-at +1h"},
 			{"All that a tag has, after the rest", "queuectl set --tag bulk --all --priority -10"},
 		},
-		exits: append([]exitStatus{{exitUsage, "wrong usage or value, nothing was done"}}, waitingExits("changed")...),
-		flags: newFlagSet(),
+		exits:  append([]exitStatus{{exitUsage, "wrong usage or value, nothing was done"}}, waitingExits("changed")...),
+		queues: someQueue,
+		flags:  newFlagSet(),
 	}
 	o.add(c.flags, true)
 	c.flags.Var(&value{arg: "N", set: func(s string) error {

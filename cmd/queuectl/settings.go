@@ -30,7 +30,7 @@ type settings struct {
 	explicit map[string]bool   // given as a flag
 	inFile   map[string]string // which config.json sets it: "queue" or "spool"
 
-	untrusted []string // paths of those whose trust-group does not count
+	untrusted []untrusted
 }
 
 func newSettings() *settings {
@@ -138,9 +138,9 @@ func (s *settings) parseFile(r io.Reader, path, origin string, set func(name, va
 		if s.inFile[key] != "" {
 			continue
 		}
-		if key == trustGroup && !governsTrust(r) {
+		if slices.Contains(trustKeys, key) && !governsTrust(r) {
 			if !s.personal(key) {
-				s.untrusted = append(s.untrusted, path)
+				s.untrusted = append(s.untrusted, untrusted{key, path})
 			}
 			continue
 		}
@@ -152,9 +152,12 @@ func (s *settings) parseFile(r io.Reader, path, origin string, set func(name, va
 	return nil
 }
 
-// trustGroup is the setting that a config.json of another member of the group does not
+// trustKeys are the settings that a config.json of another member of the group does not
 // decide: they would make themselves trusted.
-const trustGroup = "trust-group"
+var trustKeys = []string{"trust-group", "run-as-owner"}
+
+// untrusted is such a setting in a file where it does not count.
+type untrusted struct{ key, path string }
 
 func governsTrust(r io.Reader) bool {
 	f, ok := r.(interface{ Stat() (fs.FileInfo, error) })

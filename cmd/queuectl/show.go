@@ -26,7 +26,8 @@ func newShow(a *app) *command {
 			{"Everything about a job", "queuectl show job-1"},
 			{"Its state, for a script", "queuectl show --json job-1 | jq -r .state"},
 		},
-		exits: []exitStatus{{exitNotFound, "no such job, or no spool"}},
+		exits:  []exitStatus{{exitNotFound, "no such job, or no spool"}},
+		queues: someQueue,
 		run: func(ctx context.Context, args []string) error {
 			return a.show(ctx, args[0])
 		},
@@ -34,7 +35,7 @@ func newShow(a *app) *command {
 }
 
 func (a *app) show(ctx context.Context, id string) error {
-	q, err := a.existing()
+	q, err := a.findOne(ctx, id)
 	if err != nil {
 		return err
 	}

@@ -130,7 +130,7 @@ func (a *app) printStatus(s fsq.Status) {
 		{"pending", s.Pending, plain, oldest, true},
 		{"scheduled", s.Scheduled, plain, next, true},
 		{"retrying", s.Retrying, yellow, nextRetry, true},
-		{"held", s.Held, dim, "until queuectl release", false},
+		{"held", s.Held, dim, "until queuectl release, or until their array has room", false},
 		{"processing", s.Processing, cyan, "", true},
 		{"done", s.Done, green, "", true},
 		{"dead", s.Dead, red, "queuectl dlq list shows them", true},
@@ -173,14 +173,19 @@ func droppedRemark(s fsq.Status) string {
 }
 
 func workersRemark(ws []fsq.WorkerInfo) string {
-	slots, busy, stopping, lost := 0, 0, 0, 0
+	slots, busy, stopping, silent, lost, own := 0, 0, 0, 0, 0, 0
 	for _, w := range ws {
-		switch w.State {
-		case "lost":
+		switch {
+		case w.State == fsq.WorkerLost:
 			lost++
 			continue
-		case "stopping":
+		case w.Only != "":
+			own++
+			continue
+		case w.State == fsq.WorkerStopping:
 			stopping++
+		case w.State == fsq.WorkerSilent:
+			silent++
 		}
 		slots += w.Slots
 		busy += w.Busy
@@ -192,17 +197,24 @@ func workersRemark(ws []fsq.WorkerInfo) string {
 	if stopping > 0 {
 		parts = append(parts, fmt.Sprintf("%d stopping", stopping))
 	}
+	if silent > 0 {
+		parts = append(parts, fmt.Sprintf("%d silent", silent))
+	}
 	if lost > 0 {
 		parts = append(parts, fmt.Sprintf("%d lost", lost))
+	}
+	if own > 0 {
+		parts = append(parts, plural(own, "job")+" worked by queuectl run")
 	}
 	return strings.Join(parts, ", ")
 }
 
-// alive counts the workers that take jobs or finish some.
+// alive counts the workers that take jobs or finish some. One that a queuectl run has made
+// for its own job is none to anybody else.
 func alive(ws []fsq.WorkerInfo) int {
 	n := 0
 	for _, w := range ws {
-		if w.State != "lost" {
+		if w.State != fsq.WorkerLost && w.Only == "" {
 			n++
 		}
 	}

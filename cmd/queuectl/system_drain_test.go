@@ -97,10 +97,8 @@ func interruptedWith(t *testing.T, status int, interrupt func(*rig, *proc)) {
 func TestInterruptByTheSecondSignal(t *testing.T) {
 	interruptedWith(t, 128+int(syscall.SIGTERM), func(_ *rig, w *proc) {
 		w.signal(syscall.SIGTERM)
-		w.awaitEvent("draining", "")
-		// Not to wait for anything, but because a signal that comes sooner is taken for
-		// an echo of the first.
-		time.Sleep(2 * echo)
+		begun := w.awaitEvent("draining", "").Time // no sooner than the first signal came
+		await(t, "a signal is no echo of the first", func() bool { return time.Since(begun) > echo })
 		w.signal(syscall.SIGTERM)
 	})
 }

@@ -108,6 +108,7 @@ func TestEventLines(t *testing.T) {
 		{fsq.Event{Kind: fsq.EventDraining, Count: 2}, "stopping when the 2 running jobs have ended; a second Ctrl-C or queuectl worker stop --now interrupts"},
 		{fsq.Event{Kind: fsq.EventProblem, Error: "disk full"}, "problem disk full"},
 		{fsq.Event{Kind: fsq.EventRetry, JobID: "a", Attempt: 1, MaxAttempts: 2, Outcome: "timeout", Error: "timed out after 2s"}, "retry   a attempt 1/2 timed out after 2s; next soon"},
+		{fsq.Event{Kind: fsq.EventLost, JobID: "a", Attempt: 1, MaxAttempts: 4, Uncertain: true}, "lost    a attempt 1/4 is another worker's now; fsync failed, a power cut may undo that"},
 	} {
 		if have := v.line(test.event); have != test.want {
 			t.Errorf("%s:\nhave %s\nwant %s", test.event.Kind, have, test.want)

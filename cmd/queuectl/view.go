@@ -86,7 +86,7 @@ func (a *app) jobTable(jobs []fsq.JobInfo) *table {
 			cell{text: commandOf(j)},
 		)
 	}
-	a.queueColumn(t, func(row int) string { return jobs[row].Queue })
+	a.queueColumn(t, 0, func(row int) string { return jobs[row].Queue })
 	return t
 }
 

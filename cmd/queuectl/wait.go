@@ -44,6 +44,7 @@ retried has not ended.
 			{exitNotFound, "a job is unknown; the others were waited for"},
 			{exitTimeout, "the time of --timeout is over"},
 		},
+		queues:  someQueue,
 		flags:   newFlagSet(),
 		signals: true,
 	}
@@ -80,28 +81,36 @@ func (a *app) wait(ctx context.Context, c *command, o waitOptions, ids []string)
 	case o.exitCode && len(ids) != 1:
 		return usagef("--exit-code is for one job")
 	}
-	q, err := a.existing()
+	var failures failures
+	jobs, err := a.choose(ctx, &o.selection, sel, []fsq.State{fsq.Pending, fsq.Scheduled, fsq.Retrying, fsq.Held, fsq.Processing}, &failures)
 	if err != nil {
 		return err
 	}
-	var failures failures
-	if !o.byIDs(sel) {
-		jobs, err := q.Select(ctx, sel, []fsq.State{fsq.Pending, fsq.Scheduled, fsq.Retrying, fsq.Held, fsq.Processing})
-		for _, e := range parts(err) {
-			failures.add(a, e)
-		}
-		ids = ids[:0:0]
-		for _, j := range jobs {
-			ids = append(ids, j.ID)
-		}
+	if len(jobs) == 0 && failures.err() == nil && !sel.All && !o.quiet {
+		a.note("no job that waits or runs is meant%s", a.inQueue()) // or a typo would look like success
 	}
-	return a.waitFor(ctx, q, o, ids, failures)
+	return a.waitFor(ctx, jobs, o, failures)
 }
 
 // errWaitedTooLong is the cause of a wait's end by --timeout.
 var errWaitedTooLong = errors.New("not all jobs have ended in time")
 
-func (a *app) waitFor(ctx context.Context, q *fsq.Queue, o waitOptions, ids []string, failures failures) error {
+// byQueue sorts jobs by their queues.
+func byQueue(jobs []ref) []fsq.Awaited {
+	var all []fsq.Awaited
+	at := map[*fsq.Queue]int{}
+	for _, j := range jobs {
+		i, known := at[j.q]
+		if !known {
+			i = len(all)
+			at[j.q], all = i, append(all, fsq.Awaited{Queue: j.q})
+		}
+		all[i].IDs = append(all[i].IDs, j.id)
+	}
+	return all
+}
+
+func (a *app) waitFor(ctx context.Context, jobs []ref, o waitOptions, failures failures) error {
 	limited := ctx
 	if o.timeout != nil {
 		var cancel context.CancelFunc
@@ -110,7 +119,7 @@ func (a *app) waitFor(ctx context.Context, q *fsq.Queue, o waitOptions, ids []st
 	}
 	w := &waitView{app: a, quiet: o.quiet, began: a.now(), line: statusLine{o: a.err}}
 	stop := w.tick()
-	err := q.Wait(limited, ids, fsq.WaitOptions{Ended: w.ended, Progress: w.progress, Unknown: func(err error) {
+	err := fsq.WaitAll(limited, byQueue(jobs), fsq.WaitOptions{Ended: w.ended, Progress: w.progress, Unknown: func(err error) {
 		w.line.clear()
 		failures.add(a, err)
 	}})
@@ -131,7 +140,7 @@ func (a *app) waitFor(ctx context.Context, q *fsq.Queue, o waitOptions, ids []st
 	case failures.err() != nil:
 		return failures.err()
 	case o.exitCode:
-		return a.exitAs(ctx, q, ids[0])
+		return a.exitAs(ctx, jobs[0].q, jobs[0].id)
 	case w.failed > 0:
 		return &reported{exitFailed}
 	}

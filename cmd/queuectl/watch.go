@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -20,8 +23,10 @@ minutes, and the last failures, until q or Ctrl-C. It needs a terminal, of 80 co
 		also: []string{"top", "tui", "ui"},
 		examples: []example{
 			{"The queue", "queuectl watch"},
+			{"All queues together", "queuectl watch --queue '*'"},
 			{"The queue of a spool of your own", "queuectl watch --spool ./spool"},
 		},
+		queues:  someQueue,
 		exits:   []exitStatus{{exitNotFound, "no spool"}, {exitSignal + int(syscall.SIGINT), "stopped by Ctrl-C"}},
 		run:     func(ctx context.Context, _ []string) error { return a.watch(ctx) },
 		signals: true,
@@ -32,14 +37,14 @@ func (a *app) watch(ctx context.Context) error {
 	if !a.out.terminal() || !a.inTerm {
 		return &usageError{"queuectl watch needs a terminal", "queuectl status and queuectl events are for scripts"}
 	}
-	q, err := a.existing()
+	qs, err := a.queues()
 	if err != nil {
 		return err
 	}
 	changed := make(chan struct{}, 1)
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
-	live, err := q.Live(watching, func() {
+	lives, err := a.live(watching, qs, func() {
 		select {
 		case changed <- struct{}{}:
 		default:
@@ -57,7 +62,7 @@ func (a *app) watch(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		width, height := s.size()
-		s.draw(a.frame(live.View(), q.Dir(), width, height))
+		s.draw(a.frame(lives.view(), a.watched(qs), width, height))
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -77,6 +82,102 @@ func (a *app) watch(ctx context.Context) error {
 	}
 }
 
+// lives are the views of the queues that are watched. It is safe for concurrent use.
+type lives struct {
+	changed func()
+
+	mu  sync.Mutex
+	all []liveQueue
+	err error // why there are not all
+}
+
+type liveQueue struct {
+	name string
+	*fsq.Live
+	stop context.CancelFunc
+}
+
+// live begins to look at the queues, and for * at those that are made later.
+func (a *app) live(ctx context.Context, qs []*fsq.Queue, changed func()) (*lives, error) {
+	l := &lives{changed: changed}
+	for _, q := range qs {
+		if err := l.add(ctx, q); err != nil {
+			return nil, err
+		}
+	}
+	if a.names(everyQueue) {
+		go fsq.WatchQueues(ctx, a.spool, func() { l.look(ctx, a) })
+	}
+	return l, nil
+}
+
+func (l *lives) add(ctx context.Context, q *fsq.Queue) error {
+	ctx, stop := context.WithCancel(ctx)
+	live, err := q.Live(ctx, l.changed)
+	if err != nil {
+		stop()
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, liveQueue{q.Name(), live, stop})
+	return nil
+}
+
+// look takes in the queues that were made and leaves those that were removed.
+func (l *lives) look(ctx context.Context, a *app) {
+	names, err := fsq.QueueNames(a.spool)
+	l.mu.Lock()
+	known := map[string]bool{}
+	for _, q := range l.all {
+		known[q.name] = true
+	}
+	if err == nil {
+		l.all = slices.DeleteFunc(l.all, func(q liveQueue) bool {
+			gone := !slices.Contains(names, q.name)
+			if gone {
+				q.stop()
+			}
+			return gone
+		})
+	}
+	l.mu.Unlock()
+	made, laterErr := a.laterQueues(func(name string) bool { return known[name] })
+	err = errors.Join(err, laterErr)
+	for _, q := range made {
+		err = errors.Join(err, l.add(ctx, q))
+	}
+	l.mu.Lock()
+	l.err = err
+	l.mu.Unlock()
+	l.changed()
+}
+
+// view is that of the one queue, or of all taken together.
+func (l *lives) view() fsq.LiveView {
+	l.mu.Lock()
+	all, err := slices.Clone(l.all), l.err
+	l.mu.Unlock()
+	if len(all) == 1 && err == nil {
+		return all[0].View()
+	}
+	views := make([]fsq.LiveView, 0, len(all))
+	for _, live := range all {
+		views = append(views, live.View())
+	}
+	sum := fsq.SumViews(views)
+	sum.Err = errors.Join(sum.Err, err)
+	return sum
+}
+
+// watched is the title of the screen.
+func (a *app) watched(qs []*fsq.Queue) string {
+	if !a.manyQueues() {
+		return qs[0].Dir()
+	}
+	return a.spool + ", queues " + strings.ReplaceAll(a.queue, ",", ", ")
+}
+
 const framePause = 100 * time.Millisecond
 
 // frame is what the screen shows: exactly height lines of at most width cells.
@@ -92,6 +193,9 @@ func (a *app) frame(v fsq.LiveView, dir string, width, height int) []string {
 	add("%s", a.workLine(v, now, width))
 	if v.Paused != nil {
 		add("%s", a.out.paint(yellow, shorten(clean(pausedLine(v.Paused, now)), width-1)))
+	}
+	if len(v.PausedQueues) > 0 {
+		add("%s", a.out.paint(yellow, shorten(clean("paused: "+strings.Join(v.PausedQueues, ", ")), width-1)))
 	}
 	if v.Err != nil {
 		add("%s", a.out.paint(red, shorten(clean(v.Err.Error()), width-1)))
@@ -143,16 +247,28 @@ func (a *app) countsLine(v fsq.LiveView, width int) string {
 }
 
 func (a *app) workLine(v fsq.LiveView, now time.Time, width int) string {
+	// A process that works several queues is a worker of each, and they share its slots.
+	type process struct {
+		host string
+		pid  int
+	}
+	counted := map[process]bool{}
 	slots, busy, lost := 0, 0, 0
 	for _, w := range v.Workers {
 		if w.State == fsq.WorkerLost {
 			lost++
 			continue
 		}
-		slots += w.Slots
+		if w.Only != "" {
+			continue // for nobody else's jobs
+		}
+		if p := (process{w.Host, w.PID}); !counted[p] {
+			counted[p] = true
+			slots += w.Slots
+		}
 		busy += w.Busy
 	}
-	s, style := fmt.Sprintf("%s, %d of %s busy", plural(len(v.Workers)-lost, "worker"), busy, plural(slots, "slot")), plain
+	s, style := fmt.Sprintf("%s, %d of %s busy", plural(alive(v.Workers), "worker"), busy, plural(slots, "slot")), plain
 	if slots == 0 {
 		s, style = "no worker is alive", red
 	}
@@ -181,7 +297,7 @@ func (a *app) sparkLine(v fsq.LiveView, width int) string {
 	tail := fmt.Sprintf(" %d in the last minute", minute)
 	failedText := ""
 	if failed > 0 {
-		failedText = fmt.Sprintf(", %d failed attempts", failed)
+		failedText = ", " + plural(failed, "failed attempt")
 	}
 	columns := min(len(v.Ended)/sparkSeconds, width-len(label)-len(tail)-len(failedText)-1)
 	if columns < 5 {
@@ -252,6 +368,7 @@ func (a *app) runningRows(v fsq.LiveView, now time.Time) *table {
 		}
 		t.add(cell{clean(j.ID), style}, cell{span(took.Truncate(time.Second)), cyan}, cell{text: limit}, cell{text: attemptsOf(j)}, cell{text: progress}, cell{text: commandOf(j)})
 	}
+	a.queueColumn(t, 1, func(row int) string { return v.Running[row].Queue })
 	return t
 }
 
@@ -264,6 +381,7 @@ func (a *app) failureRows(v fsq.LiveView, now time.Time) *table {
 		}
 		t.add(cell{clean(f.JobID), bold}, cell{text: relative(f.Time, now)}, cell{text: fmt.Sprintf("%d/%d", f.Attempt, f.MaxAttempts)}, cell{f.Event, style}, cell{text: clean(f.Error)})
 	}
+	a.queueColumn(t, 1, func(row int) string { return v.Failures[row].Queue })
 	return t
 }
 
@@ -273,5 +391,6 @@ func (a *app) workerRows(v fsq.LiveView) *table {
 		t.add(cell{clean(w.ID), plain}, cell{clean(w.State), workerStyle[w.State]}, cell{text: fmt.Sprintf("%d/%d", w.Busy, w.Slots)},
 			cell{text: span(seconds(w.HeartbeatAgeSeconds).Truncate(time.Second)) + " ago"})
 	}
+	a.queueColumn(t, 1, func(row int) string { return v.Workers[row].Queue })
 	return t
 }

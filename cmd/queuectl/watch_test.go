@@ -27,11 +27,11 @@ func aView(n int, now time.Time) fsq.LiveView {
 		started := now.Add(-time.Duration(i) * time.Second)
 		percent := 42.0
 		v.Running = append(v.Running, fsq.JobInfo{
-			ID: fmt.Sprintf("job-%d\x1b[31m", i), Attempts: 1, MaxAttempts: 4, StartedAt: &started, Worker: "w",
+			ID: fmt.Sprintf("job-%d\x1b[31m", i), Queue: "mail", Attempts: 1, MaxAttempts: 4, StartedAt: &started, Worker: "w",
 			Command: &fsq.Command{Shell: strings.Repeat("a long command ", 20)}, Job: &fsq.Job{Timeout: 10 * time.Second},
 			Progress: &fsq.Progress{Percent: &percent, Text: "encoding 世界"},
 		})
-		v.Workers = append(v.Workers, fsq.WorkerInfo{ID: fmt.Sprintf("web%d.4711.aaaaaaaaaaaaa", i), State: "alive", Slots: 4, Busy: 1})
+		v.Workers = append(v.Workers, fsq.WorkerInfo{ID: fmt.Sprintf("web%d.4711.aaaaaaaaaaaaa", i), Host: fmt.Sprintf("web%d", i), PID: 4711, State: "alive", Slots: 4, Busy: 1})
 		v.Failures = append(v.Failures, fsq.Failure{
 			Transition: fsq.Transition{Event: fsq.EventDead, JobID: fmt.Sprintf("job-%d", i), Time: started, Attempt: 4, MaxAttempts: 4},
 			Error:      "exit status 1: " + strings.Repeat("because ", 30),
@@ -48,11 +48,13 @@ func TestFrameFits(t *testing.T) {
 	now := time.Now()
 	for _, n := range []int{0, 1, 3, 1000} {
 		for _, size := range [][2]int{{80, 24}, {132, 50}, {40, 10}, {20, 4}} {
-			for _, paused := range []bool{false, true} {
-				a := &app{out: &output{w: io.Discard, width: size[0], color: true}, now: func() time.Time { return now }}
+			for i, queue := range []string{fsq.DefaultQueue, everyQueue, fsq.DefaultQueue, everyQueue} {
+				paused := i > 1
+				a := &app{chosen: []queueChoice{{name: queue}}, out: &output{w: io.Discard, width: size[0], color: true}, now: func() time.Time { return now }}
 				v := aView(n, now)
 				if paused {
 					v.Paused = &fsq.Pause{Reason: strings.Repeat("maintenance ", 20), By: "ann@host", At: now}
+					v.PausedQueues = []string{"default", strings.Repeat("long-", 30)}
 				}
 				lines := a.frame(v, "/var/spool/queuectl", size[0], size[1])
 				if len(lines) != size[1] {

@@ -80,9 +80,9 @@ func (a *app) workerList(ctx context.Context) error {
 			cell{text: jobs},
 		)
 	}
-	a.queueColumn(t, func(row int) string { return workers[row].Queue })
+	a.queueColumn(t, 0, func(row int) string { return workers[row].Queue })
 	t.write(a.out)
 	return nil
 }
 
-var workerStyle = map[string]style{"alive": green, "stopping": yellow, "lost": red}
+var workerStyle = map[string]style{"alive": green, "stopping": yellow, "silent": yellow, "lost": red}

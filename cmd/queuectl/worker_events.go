@@ -29,6 +29,13 @@ func (v *eventView) event(e fsq.Event) {
 }
 
 func (v *eventView) line(e fsq.Event) string {
+	if e.Uncertain {
+		return v.told(e) + "; fsync failed, a power cut may undo that"
+	}
+	return v.told(e)
+}
+
+func (v *eventView) told(e fsq.Event) string {
 	id, reason := clean(e.JobID), clean(e.Error)
 	verb := func(s style, word string) string { return v.err.paint(s, fmt.Sprintf("%-7s", word)) + " " + id }
 	attempt := fmt.Sprintf("attempt %d/%d", e.Attempt, e.MaxAttempts)
@@ -69,6 +76,9 @@ func (v *eventView) line(e fsq.Event) string {
 	case fsq.EventRequeued:
 		return verb(yellow, "requeue") + " " + ended + "; it is back in the queue"
 	case fsq.EventLost:
+		if e.Error != "" {
+			return verb(yellow, "lost") + " " + attempt + ": " + reason
+		}
 		return verb(yellow, "lost") + " " + attempt + " is another worker's now"
 	case fsq.EventAdopted:
 		return verb(plain, "adopt") + " from the dropped file " + clean(e.Command)

@@ -82,11 +82,21 @@ func (a *app) names(queue string) bool {
 
 // laterShares are the queues that were made since the worker began.
 func (a *app) laterShares(known func(string) bool) ([]fsq.Share, error) {
+	qs, err := a.laterQueues(known)
+	var all []fsq.Share
+	for _, q := range qs {
+		all = append(all, a.share(q))
+	}
+	return all, err
+}
+
+// laterQueues opens the queues that are not known.
+func (a *app) laterQueues(known func(string) bool) ([]*fsq.Queue, error) {
 	names, err := fsq.QueueNames(a.spool)
 	if err != nil {
 		return nil, err
 	}
-	var all []fsq.Share
+	var all []*fsq.Queue
 	for _, name := range names {
 		if known(name) {
 			continue
@@ -99,7 +109,7 @@ func (a *app) laterShares(known func(string) bool) ([]fsq.Share, error) {
 			err = errors.Join(err, openErr)
 			continue
 		}
-		all = append(all, a.share(q))
+		all = append(all, q)
 	}
 	return all, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/queuectl/queuectl/fsq"
@@ -11,6 +12,8 @@ import (
 
 type stopOptions struct {
 	now     bool
+	all     bool
+	hosts   []string
 	timeout *time.Duration
 }
 
@@ -22,12 +25,13 @@ func newWorkerStop(a *app) *command {
 		most:  anyNumber,
 		short: "Stop workers, on any host",
 		long: `Asks the workers to finish what they run and then end, waits for it, and reports each
-one. Without WORKER: all of the queue that --queue names, or of the spool itself; '*'
-means those of all queues. A process that serves several queues stops in all of them.
-Ctrl-C ends the waiting; what was asked stays asked.`,
+one. Without WORKER, or with --all: all of the queue that --queue names, or of the spool
+itself; '*' means those of all queues. A process that serves several queues stops in all
+of them. Ctrl-C ends the waiting; what was asked stays asked.`,
 		examples: []example{
 			{"Stop all workers gracefully", "queuectl worker stop"},
 			{"Those of all queues", "queuectl worker stop --queue '*'"},
+			{"Those of one host, from any other", "queuectl worker stop --host web1"},
 			{"Interrupt the jobs; they go back to the queue and lose no retries", "queuectl worker stop --now"},
 			{"Give them a minute", "queuectl worker stop --timeout 1m || queuectl worker stop --now"},
 		},
@@ -41,6 +45,8 @@ Ctrl-C ends the waiting; what was asked stays asked.`,
 		run:     func(ctx context.Context, args []string) error { return a.workerStop(ctx, o, args) },
 		signals: true,
 	}
+	boolFlag(c.flags, &o.all, "all", "all of them, as if no WORKER is given")
+	stringsFlag(c.flags, &o.hosts, "host", "HOST", "only those on this host, by the name that worker list shows; repeatable")
 	boolFlag(c.flags, &o.now, "now", "interrupt the running jobs instead of waiting for their end")
 	durationFlag(c.flags, &o.timeout, "timeout", "wait so long at most")
 	return c
@@ -55,12 +61,15 @@ type stopResult struct {
 }
 
 func (a *app) workerStop(ctx context.Context, o stopOptions, ids []string) error {
+	if o.all && len(ids) > 0 {
+		return usagef("--all and a WORKER exclude each other")
+	}
 	qs, err := a.queuesOrNone()
 	if err != nil {
 		return err
 	}
 	if len(qs) == 0 {
-		return a.noWorkers(ids)
+		return a.noWorkers(o, ids)
 	}
 	limited := ctx
 	if o.timeout != nil {
@@ -70,7 +79,7 @@ func (a *app) workerStop(ctx context.Context, o stopOptions, ids []string) error
 	}
 	waiting := make(map[string]fsq.WorkerInfo)
 	seen := 0
-	err = fsq.StopAll(limited, qs, ids, o.now, func(e fsq.StopEvent) {
+	err = fsq.StopAll(limited, qs, fsq.StopOptions{IDs: ids, Hosts: o.hosts, Now: o.now}, func(e fsq.StopEvent) {
 		seen++
 		if e.Result == fsq.StopAsked {
 			waiting[e.Worker.ID] = e.Worker
@@ -88,7 +97,7 @@ func (a *app) workerStop(ctx context.Context, o stopOptions, ids []string) error
 	case err != nil:
 		return err
 	case seen == 0:
-		err := a.noWorkers(ids)
+		err := a.noWorkers(o, ids)
 		a.hintElsewhere(ctx, "worker stop")
 		return err
 	}
@@ -96,11 +105,18 @@ func (a *app) workerStop(ctx context.Context, o stopOptions, ids []string) error
 }
 
 // noWorkers is the answer when nobody is there to be stopped.
-func (a *app) noWorkers(ids []string) error {
+func (a *app) noWorkers(o stopOptions, ids []string) error {
 	if len(ids) > 0 {
+		if len(o.hosts) > 0 {
+			return fmt.Errorf("worker %q on %s: %w", ids[0], strings.Join(o.hosts, ", "), fsq.ErrNotFound)
+		}
 		return fmt.Errorf("worker %q: %w", ids[0], fsq.ErrNotFound)
 	}
-	a.note("no worker is running%s", a.inQueue())
+	where := ""
+	if len(o.hosts) > 0 {
+		where = " on " + strings.Join(o.hosts, ", ")
+	}
+	a.note("no worker is running%s%s", where, a.inQueue())
 	return nil
 }
 
@@ -118,6 +134,7 @@ const stopRunning = "running"
 var stopWords = map[string]string{
 	fsq.StopStopped: "has stopped",
 	fsq.StopLost:    "was dead; its jobs are taken from it",
+	fsq.StopSilent:  "gives no sign of life; when it does, it stops",
 	stopRunning:     "is still running",
 }
 

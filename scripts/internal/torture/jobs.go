@@ -12,6 +12,8 @@ type job struct {
 	doc         map[string]any
 	fails       bool // it ends in dead/
 	least, most int  // attempts of its own, lost ones not counted
+	cancelled   bool // it ends as cancelled, whatever it did before
+	unknown     bool // nobody heard that it was taken: it may be missing
 }
 
 func (j job) document() []byte {
@@ -24,7 +26,8 @@ func (j job) document() []byte {
 
 // Each attempt of a job writes down that it begins and how it ends: one short write to
 // a file that is opened for appending, so lines of two jobs never mix. Where there is
-// a /proc it also looks whether the attempt before it still runs, which it knows by
+// a /proc it writes the time since the boot behind it, which all hosts of one kernel
+// share, and it also looks whether the attempt before it still runs, which it knows by
 // its process's number and start (proc(5), field 22), and writes that down: a tenth
 // of a second is allowed to a process that is just being killed, ten times.
 const framed = `start_of() {
@@ -33,6 +36,7 @@ const framed = `start_of() {
   case $1 in Z | X) return 1 ;; esac
   start=${20}
 }
+now() { { read -r up _ </proc/uptime; } 2>/dev/null || up=; }
 pid=$TORTURE/pids/$QUEUECTL_JOB_ID
 if [ -e "$pid" ] && read -r before number began <"$pid"; then
   n=0
@@ -43,10 +47,12 @@ if [ -e "$pid" ] && read -r before number began <"$pid"; then
   done
 fi
 start_of $$ && echo "$QUEUECTL_ATTEMPT $$ $start" >"$pid"
-echo "S $QUEUECTL_JOB_ID $QUEUECTL_ATTEMPT $QUEUECTL_WORKER" >>"$TORTURE/ran"
+now
+echo "S $QUEUECTL_JOB_ID $QUEUECTL_ATTEMPT $QUEUECTL_WORKER $up" >>"$TORTURE/ran"
 ( %s )
 code=$?
-echo "E $QUEUECTL_JOB_ID $QUEUECTL_ATTEMPT $code" >>"$TORTURE/ran"
+now
+echo "E $QUEUECTL_JOB_ID $QUEUECTL_ATTEMPT $code $up" >>"$TORTURE/ran"
 exit $code`
 
 // kinds are what jobs do; weight says how often.

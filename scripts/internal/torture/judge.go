@@ -13,26 +13,32 @@ type line struct {
 	kind    lineKind
 	id      string
 	attempt int
-	worker  string // of one that begins
-	number  int    // the exit code of one that ends, the earlier attempt of an overlap
+	worker  string  // of one that begins
+	number  int     // the exit code of one that ends, the earlier attempt of an overlap
+	at      float64 // seconds since the boot, 0 if not known
 }
 
 type lineKind string
 
 const (
-	begins   lineKind = "S" // S ID ATTEMPT WORKER
-	ends     lineKind = "E" // E ID ATTEMPT CODE
+	begins   lineKind = "S" // S ID ATTEMPT WORKER [AT]
+	ends     lineKind = "E" // E ID ATTEMPT CODE [AT]
 	overlaps lineKind = "O" // O ID ATTEMPT EARLIER: the earlier attempt still runs
 )
 
 func parseLine(s string) (line, error) {
 	fail := func() (line, error) { return line{}, fmt.Errorf("not a line of a job: %q", s) }
 	f := strings.Fields(s)
-	if len(f) != 4 {
+	if len(f) != 4 && len(f) != 5 {
 		return fail()
 	}
 	l := line{kind: lineKind(f[0]), id: f[1]}
 	var err error
+	if len(f) == 5 {
+		if l.at, err = strconv.ParseFloat(f[4], 64); err != nil {
+			return fail()
+		}
+	}
 	if l.attempt, err = strconv.Atoi(f[2]); err != nil {
 		return fail()
 	}
@@ -65,19 +71,38 @@ type evidence struct {
 	lines   []line          // in the order in which they were written
 	settled []settled       // all jobs of the spool
 	excused map[string]bool // workers that were killed, or suspended past their lease
+	// lapsed tells of several hosts when the leases of workers had run out and these did
+	// not know it: what they ran then may run beside what others run.
+	lapsed []lapse
+}
+
+// lapse is a time, of the jobs' clock, in which a worker could be taken for dead and did
+// not know it.
+type lapse struct {
+	worker   string
+	from, to float64
+}
+
+// lapsedAt reports whether the worker's lease had run out at a time of the jobs' clock.
+func (e evidence) lapsedAt(worker string, at float64) bool {
+	return slices.ContainsFunc(e.lapsed, func(l lapse) bool { return l.worker == worker && at >= l.from && at <= l.to })
 }
 
 // attempt is what the lines tell of one.
 type attempt struct {
 	begun  int
+	late   bool // it began after a later one had
 	worker string
 	ended  bool
 	code   int
+	at     float64 // when it began
 }
 
 // judge returns every breach of what the queue promises. It trusts nobody's count but
-// that of the jobs themselves.
-func judge(e evidence) (breaches []string) {
+// that of the jobs themselves. late is how many attempts a worker started that was
+// suspended past its lease just between its last look at it and the fork: no queue can
+// prevent that, but it must be rare.
+func judge(e evidence) (breaches []string, late int) {
 	breach := func(format string, args ...any) { breaches = append(breaches, fmt.Sprintf(format, args...)) }
 	known := make(map[string]job, len(e.jobs))
 	for _, j := range e.jobs {
@@ -90,7 +115,7 @@ func judge(e evidence) (breaches []string) {
 			breach("%s: nobody has enqueued it, and it is %s (%s)", s.ID, s.State, s.File)
 		}
 	}
-	ran := history(e.lines, breach)
+	ran := history(e, breach)
 	for id := range ran {
 		if _, ok := known[id]; !ok {
 			breach("%s: nobody has enqueued it, and it ran", id)
@@ -98,10 +123,14 @@ func judge(e evidence) (breaches []string) {
 	}
 	for _, j := range e.jobs {
 		attempts := ran[j.id]
-		if len(attempts) == 0 {
+		found := where[j.id]
+		if j.unknown && len(found) == 0 {
+			continue
+		}
+		if len(attempts) == 0 && !j.cancelled {
 			breach("%s: it never ran", j.id)
 		}
-		switch found := where[j.id]; len(found) {
+		switch len(found) {
 		case 0:
 			breach("%s: it is lost", j.id)
 		case 1:
@@ -110,16 +139,28 @@ func judge(e evidence) (breaches []string) {
 			breach("%s: it is there %d times: %v", j.id, len(found), found)
 		}
 	}
-	return breaches
+	for _, attempts := range ran {
+		for _, a := range attempts {
+			if a.late {
+				late++
+			}
+		}
+	}
+	return breaches, late
 }
 
 // history sorts the lines by job and attempt. A line of an attempt that comes after a
-// later one has begun is that of a job that ran twice at the same time.
-func history(lines []line, breach func(string, ...any)) map[string]map[int]*attempt {
+// later one has begun is that of a job that ran twice at the same time. That is no breach
+// if all of the earlier one came later, and its worker is excused: see judge. Nor is it
+// while the lease of the earlier one's worker, on another host, had run out.
+func history(e evidence, breach func(string, ...any)) map[string]map[int]*attempt {
 	ran := make(map[string]map[int]*attempt)
 	newest := make(map[string]int)
-	for _, l := range lines {
+	for _, l := range e.lines {
 		if l.kind == overlaps {
+			if l.number > l.attempt {
+				continue // it is late, which its next line says
+			}
 			breach("%s: attempt %d still ran when attempt %d began", l.id, l.number, l.attempt)
 			continue
 		}
@@ -131,7 +172,11 @@ func history(lines []line, breach func(string, ...any)) map[string]map[int]*atte
 			a = &attempt{}
 			ran[l.id][l.attempt] = a
 		}
-		if l.attempt < newest[l.id] {
+		by := newest[l.id]
+		if l.attempt < by && l.kind == begins && a.begun == 0 && e.excused[l.worker] {
+			a.late = true
+		}
+		if l.attempt < by && !a.late && !(e.lapsedAt(a.worker, ran[l.id][by].at) && e.lapsedAt(a.worker, l.at)) {
 			breach("%s: attempt %d still ran when attempt %d had begun", l.id, l.attempt, newest[l.id])
 		}
 		newest[l.id] = max(newest[l.id], l.attempt)
@@ -142,13 +187,19 @@ func history(lines []line, breach func(string, ...any)) map[string]map[int]*atte
 		if a.begun++; a.begun > 1 {
 			breach("%s: attempt %d was run by two, %s and %s", l.id, l.attempt, a.worker, l.worker)
 		}
-		a.worker = l.worker
+		a.worker, a.at = l.worker, l.at
 	}
 	return ran
 }
 
 // judgeOne compares what became of a job with what it did.
 func judgeOne(j job, s settled, attempts map[int]*attempt, excused map[string]bool, breach func(string, ...any)) {
+	if j.cancelled {
+		if s.State != "cancelled" {
+			breach("%s: it was cancelled and is %s, %s", j.id, s.State, s.Outcome)
+		}
+		return
+	}
 	want := "done"
 	if j.fails {
 		want = "dead"

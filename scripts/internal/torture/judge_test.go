@@ -46,12 +46,15 @@ func TestJudgeAcquits(t *testing.T) {
 			e.jobs[1].most = 2
 			e.lines = slices.Insert(e.lines, 2, line{kind: ends, id: "cut", attempt: 1, number: 1})
 		},
+		"begun after it was lost": func(e *evidence) {
+			e.lines = append(slices.Delete(e.lines, 1, 2), line{kind: overlaps, id: "cut", attempt: 1, number: 2}, line{kind: begins, id: "cut", attempt: 1, worker: "w1"}, line{kind: ends, id: "cut", attempt: 1})
+		},
 		"lost before it began": func(e *evidence) { e.lines = slices.Delete(e.lines, 1, 2) },
 	} {
 		e := soundEvidence()
 		change(&e)
-		if got := judge(e); len(got) > 0 {
-			t.Errorf("%s: %q", name, got)
+		if got, late := judge(e); len(got) > 0 || late > 0 != (name == "begun after it was lost") {
+			t.Errorf("%s: %q, %d late", name, got, late)
 		}
 	}
 }
@@ -77,6 +80,9 @@ func TestJudgeConvicts(t *testing.T) {
 		}, "cut: attempt 1 succeeded and it ran again"},
 		"run by two":       {func(e *evidence) { e.lines = append(e.lines, line{kind: begins, id: "bad", attempt: 2, worker: "w1"}) }, "bad: attempt 2 was run by two, w2 and w1"},
 		"at the same time": {func(e *evidence) { e.lines = append(e.lines, line{kind: ends, id: "cut", attempt: 1}) }, "cut: attempt 1 still ran when attempt 2 had begun"},
+		"begun late, no excuse": {func(e *evidence) {
+			e.lines = append(slices.Delete(e.lines, 1, 2), line{kind: overlaps, id: "cut", attempt: 1, number: 2}, line{kind: begins, id: "cut", attempt: 1, worker: "w2"}, line{kind: ends, id: "cut", attempt: 1})
+		}, "cut: attempt 1 still ran when attempt 2 had begun"},
 		"side by side":     {func(e *evidence) { e.lines = append(e.lines, line{kind: overlaps, id: "cut", attempt: 2, number: 1}) }, "cut: attempt 1 still ran when attempt 2 began"},
 		"unfinished":       {func(e *evidence) { e.lines = slices.Delete(e.lines, 2, 3) }, "plain: it is done, and its last attempt did not end so"},
 		"failed":           {func(e *evidence) { e.lines[2].number = 1 }, "plain: it is done, and its last attempt did not end so"},
@@ -88,9 +94,66 @@ func TestJudgeConvicts(t *testing.T) {
 	} {
 		e := soundEvidence()
 		c.change(&e)
-		got := judge(e)
+		got, _ := judge(e)
 		if !slices.ContainsFunc(got, func(b string) bool { return strings.HasPrefix(b, c.want) }) {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+// A worker whose lease had run out without its knowledge may have run a job beside its new
+// owner: for that time, and it alone.
+func TestJudgeOfALapse(t *testing.T) {
+	suspended := func() evidence {
+		e := soundEvidence()
+		e.lines = []line{
+			{kind: begins, id: "plain", attempt: 1, worker: "w2", at: 1},
+			{kind: ends, id: "plain", attempt: 1, at: 2},
+			{kind: begins, id: "cut", attempt: 1, worker: "w1", at: 10},
+			{kind: begins, id: "cut", attempt: 2, worker: "w2", at: 40},
+			{kind: ends, id: "cut", attempt: 1, at: 41},
+			{kind: ends, id: "cut", attempt: 2, at: 42},
+			{kind: begins, id: "bad", attempt: 1, worker: "w2", at: 43},
+			{kind: ends, id: "bad", attempt: 1, number: 3, at: 44},
+			{kind: begins, id: "bad", attempt: 2, worker: "w2", at: 45},
+			{kind: ends, id: "bad", attempt: 2, number: 3, at: 46},
+		}
+		e.lapsed = []lapse{{worker: "w1", from: 35, to: 50}}
+		return e
+	}
+	if got, _ := judge(suspended()); len(got) > 0 {
+		t.Errorf("%q", got)
+	}
+	const want = "cut: attempt 1 still ran when attempt 2 had begun"
+	for name, change := range map[string]func(*evidence){
+		"no lapse":             func(e *evidence) { e.lapsed = nil },
+		"another's":            func(e *evidence) { e.lapsed[0].worker = "w2" },
+		"run by others before": func(e *evidence) { e.lapsed[0].from = 40.5 },
+		"goes on after it":     func(e *evidence) { e.lapsed[0].to = 40.5 },
+		"times not known":      func(e *evidence) { e.lines[4].at = 0 },
+	} {
+		e := suspended()
+		change(&e)
+		if got, _ := judge(e); !slices.Contains(got, want) {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
+// What was cancelled must be that, and what nobody heard to be taken may be missing.
+func TestJudgeOfSpecialJobs(t *testing.T) {
+	e := soundEvidence()
+	e.jobs = append(e.jobs, job{id: "never", cancelled: true}, job{id: "perhaps", unknown: true, least: 1, most: 1})
+	e.settled = append(e.settled, settled{ID: "never", State: "cancelled", Outcome: "cancelled"})
+	if got, _ := judge(e); len(got) > 0 {
+		t.Errorf("%q", got)
+	}
+	e.settled[3].State, e.settled[3].Outcome = "done", "done"
+	e.settled = append(e.settled, settled{ID: "perhaps", State: "pending"})
+	got, _ := judge(e)
+	for _, want := range []string{"never: it was cancelled and is done, done", "perhaps: it never ran", "perhaps: it is pending, , and should be done"} {
+		if !slices.Contains(got, want) {
+			t.Errorf("%q, want %q", got, want)
 		}
 	}
 }
@@ -101,12 +164,13 @@ func TestParseLine(t *testing.T) {
 		"E job-1 2 0":        {kind: ends, id: "job-1", attempt: 2},
 		"O job-1 2 1":        {kind: overlaps, id: "job-1", attempt: 2, number: 1},
 		"E job-1 3 137":      {kind: ends, id: "job-1", attempt: 3, number: 137},
+		"E job-1 3 0 17.25":  {kind: ends, id: "job-1", attempt: 3, at: 17.25},
 	} {
 		if got, err := parseLine(s); err != nil || got != want {
 			t.Errorf("%q: %+v, %v; want %+v", s, got, err, want)
 		}
 	}
-	for _, s := range []string{"", "S job-1 2", "S job-1 two vm", "E job-1 1 x", "X job-1 1 0", "E job-1 1 0 S job-2 1 vm"} {
+	for _, s := range []string{"", "S job-1 2", "S job-1 two vm", "E job-1 1 x", "E job-1 1 0 soon", "X job-1 1 0", "E job-1 1 0 S job-2 1 vm"} {
 		if got, err := parseLine(s); err == nil {
 			t.Errorf("%q: %+v, want an error", s, got)
 		}

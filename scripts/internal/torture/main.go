@@ -17,6 +17,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -31,6 +32,8 @@ type options struct {
 	seed    uint64
 	dir     string
 	binary  string
+	hosts   []string // of scripts/internal/vm: a trial of its own
+	deaf    bool     // one of them hears no replies just before the file server is restarted
 }
 
 func main() {
@@ -53,6 +56,8 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.Uint64Var(&o.seed, "seed", 0, "repeats the choices of an earlier run (0: new ones)")
 	flags.StringVar(&o.dir, "dir", "", "a new directory for the spool, which is kept (default: a temporary one)")
 	flags.StringVar(&o.binary, "binary", "", "the queuectl to torture (default: built from this source)")
+	hosts := flags.String("hosts", "", "names of hosts that share /nfs, with commas between: in the machine of scripts/internal/vm")
+	flags.BoolVar(&o.deaf, "lose-replies", false, "with --hosts: replies to one of them are lost just before the file server is restarted")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return 0
@@ -62,6 +67,9 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if flags.NArg() > 0 || o.workers < 1 || o.slots < 1 || o.jobs < 1 || o.seconds < 0 || o.lease < time.Second {
 		fmt.Fprintln(stderr, "torture: numbers must be positive, --lease a second or more, and there are no other arguments")
 		return 2
+	}
+	if *hosts != "" {
+		o.hosts = strings.Split(*hosts, ",")
 	}
 	if o.seed == 0 {
 		o.seed = rand.Uint64()
@@ -98,15 +106,22 @@ func torture(ctx context.Context, o options, out io.Writer) (sound bool, err err
 			return false, fmt.Errorf("go build: %w\n%s", err, text)
 		}
 	}
-	fmt.Fprintf(out, "%d workers with %d slots, %d jobs, %d s, lease %v, seed %d\n",
-		o.workers, o.slots, o.jobs, o.seconds, o.lease, o.seed)
 	t := newTrial(o, out)
-	evidence, err := t.run(ctx)
+	run := t.run
+	if len(o.hosts) > 0 {
+		run = t.runOnHosts
+		fmt.Fprintf(out, "%d hosts with %d workers of %d slots, %d jobs, seed %d\n", len(o.hosts), workersPerHost, o.slots, o.jobs, o.seed)
+	} else {
+		fmt.Fprintf(out, "%d workers with %d slots, %d jobs, %d s, lease %v, seed %d\n",
+			o.workers, o.slots, o.jobs, o.seconds, o.lease, o.seed)
+	}
+	evidence, err := run(ctx)
 	if err != nil {
 		return false, fmt.Errorf("%w (see %s)", err, o.dir)
 	}
-	breaches := slices.Concat(t.breaches, judge(evidence))
-	t.report(evidence, breaches)
+	found, late := judge(evidence)
+	breaches := slices.Concat(t.breaches, found)
+	t.report(evidence, breaches, late)
 	if len(breaches) > 0 || keep {
 		fmt.Fprintf(out, "kept: %s\n", o.dir)
 		return len(breaches) == 0, nil

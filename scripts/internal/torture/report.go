@@ -9,7 +9,7 @@ import (
 const shown = 30
 
 // report prints the figures and the verdict.
-func (t *trial) report(e evidence, breaches []string) {
+func (t *trial) report(e evidence, breaches []string, late int) {
 	var done, dead, attempts, lost, most int
 	for _, s := range e.settled {
 		switch s.State {
@@ -33,7 +33,15 @@ func (t *trial) report(e evidence, breaches []string) {
 	p("attempts", "%d, %d of them lost with their worker; at most %d for one job", attempts, lost, most)
 	p("workers", "%d started, %d killed, %d suspended past the lease, %d for a shorter time", len(t.all), t.count.kills, t.count.long, t.count.short)
 	p("registered anew", "%d times after a suspension", again)
+	p("begun too late", "%d, by a worker that was suspended just before it started the job", late)
 	p("mended by check", "%d registrations that a kill had cut short", t.count.mended)
+	if len(t.hosts) > 0 {
+		p("enqueues repeated", "%d, because of an error", t.asked)
+		p("replies lost", "%d renames had been done although their program heard of an error", t.lostReplies())
+		for _, f := range t.figures {
+			p(f.name, "%s", f.value)
+		}
+	}
 	p("jobs per second", "%.0f, over %v", float64(len(e.settled))/t.took.Seconds(), t.took.Round(time.Second/10))
 	for i, b := range breaches {
 		if i == shown {

@@ -30,13 +30,15 @@ type trial struct {
 	breaches []string // what the programs say and do, beside what judge finds
 	all      []*worker
 	count    struct{ kills, short, long, dropped, mended int }
+	cluster  // of several hosts
+	patience time.Duration
 
 	began time.Time
 	took  time.Duration // until the last job was settled
 }
 
 func newTrial(o options, out io.Writer) *trial {
-	t := &trial{options: o, out: out, spool: filepath.Join(o.dir, "spool")}
+	t := &trial{options: o, out: out, spool: filepath.Join(o.dir, "spool"), patience: patience}
 	for _, kv := range os.Environ() {
 		if !strings.HasPrefix(kv, "QUEUECTL_") {
 			t.env = append(t.env, kv)
@@ -52,13 +54,21 @@ func (t *trial) rand(stream uint64) *rand.Rand { return rand.New(rand.NewPCG(t.s
 func (t *trial) breach(format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.breaches = append(t.breaches, fmt.Sprintf(format, args...))
+	text := fmt.Sprintf(format, args...)
+	t.breaches = append(t.breaches, text)
+	if len(t.hosts) > 0 { // it is a long way to the report
+		fmt.Fprintf(t.out, "  [%4.0f s] breach: %s\n", time.Since(t.began).Seconds(), text)
+	}
 }
 
 // queuectl runs the program and returns its stdout. The error has its stderr.
 func (t *trial) queuectl(args ...string) ([]byte, error) {
-	cmd := exec.Command(t.binary, args...)
-	cmd.Env = t.env
+	return t.queuectlOn(t.host(), args...)
+}
+
+// queuectlOn is queuectl on one of several hosts.
+func (t *trial) queuectlOn(host string, args ...string) ([]byte, error) {
+	cmd := t.command(host, args...)
 	out, err := cmd.Output()
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 		return out, fmt.Errorf("queuectl %.60q: %w: %s", args, err, exit.Stderr)
@@ -115,19 +125,19 @@ func (t *trial) run(ctx context.Context) (evidence, error) {
 	return t.collect()
 }
 
-func (t *trial) start() (*worker, error) {
+// start starts a worker; host is "" where there is only this one.
+func (t *trial) start(host string) (*worker, error) {
 	log, err := os.OpenFile(filepath.Join(t.dir, "workers.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(t.binary, "worker", "start", "--json", "--count", fmt.Sprint(t.slots))
-	cmd.Env = t.env
-	w, err := startWorker(cmd, log)
+	w, err := startWorker(t.command(host, "worker", "start", "--json", "--count", fmt.Sprint(t.slots)), log)
 	if err != nil {
 		return nil, err
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	w.host = host
 	t.all = append(t.all, w)
 	return w, nil
 }
@@ -140,7 +150,7 @@ func (t *trial) torment(ctx context.Context, r *rand.Rand) (w *worker, err error
 	}
 	for {
 		if w == nil {
-			if w, err = t.start(); err != nil {
+			if w, err = t.start(""); err != nil {
 				return nil, err
 			}
 		}
@@ -157,7 +167,7 @@ func (t *trial) torment(ctx context.Context, r *rand.Rand) (w *worker, err error
 			t.kill(w)
 			w = nil
 			if !t.pause(ctx, nil, between(0, 500*time.Millisecond)) {
-				return t.start()
+				return t.start("")
 			}
 		case choice < 7:
 			t.suspend(w, between(0, t.lease*2/5), &t.count.short)
@@ -326,7 +336,9 @@ func (t *trial) killAll() {
 	t.mu.Unlock()
 	for _, w := range all {
 		w.signal(syscall.SIGKILL)
-		<-w.exited
+		if !w.powerless.Load() {
+			<-w.exited
+		}
 	}
 }
 
@@ -335,6 +347,11 @@ func (t *trial) collect() (e evidence, err error) {
 	if err := t.check(); err != nil {
 		return e, err
 	}
+	return t.evidence()
+}
+
+// evidence is what the spool, the workers and the jobs tell.
+func (t *trial) evidence() (e evidence, err error) {
 	e.jobs, e.excused = t.jobs, make(map[string]bool)
 	for _, w := range t.all {
 		w.excused(e.excused)

@@ -7,20 +7,28 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
 
 // worker is one process, which can have several registrations one after the other.
 type worker struct {
+	host   string // "" where there is only this one
 	cmd    *exec.Cmd
 	exited chan struct{}
 	err    error // of Wait; to be read when exited is closed
+	// dismissed is set of one whose end is no surprise any more.
+	dismissed atomic.Bool
+	// powerless is set of one whose host was switched off: it may never be seen to end.
+	powerless atomic.Bool
 
 	mu    sync.Mutex
 	names []registration
 	hits  []hit
+	lost  map[string]bool // ids of jobs whose result was refused
 }
 
 type registration struct {
@@ -70,12 +78,22 @@ func (w *worker) listen(events io.Reader) {
 			Event  string    `json:"event"`
 			Time   time.Time `json:"time"`
 			Worker string    `json:"worker"`
+			JobID  string    `json:"job_id"`
 		}
-		if json.Unmarshal(lines.Bytes(), &e) == nil && e.Event == "ready" {
-			w.mu.Lock()
+		if json.Unmarshal(lines.Bytes(), &e) != nil {
+			continue
+		}
+		w.mu.Lock()
+		switch e.Event {
+		case "ready":
 			w.names = append(w.names, registration{e.Worker, e.Time})
-			w.mu.Unlock()
+		case "lost":
+			if w.lost == nil {
+				w.lost = make(map[string]bool)
+			}
+			w.lost[e.JobID] = true
 		}
+		w.mu.Unlock()
 	}
 }
 
@@ -106,4 +124,28 @@ func (w *worker) registrations() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.names)
+}
+
+// called reports whether the worker is or was registered under a name.
+func (w *worker) called(name string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.ContainsFunc(w.names, func(r registration) bool { return r.name == name })
+}
+
+// namesBefore are all but the last one, under which it is registered now.
+func (w *worker) namesBefore() (names []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, r := range w.names[:max(len(w.names)-1, 0)] {
+		names = append(names, r.name)
+	}
+	return names
+}
+
+// refused reports whether the worker was told that its result for a job does not count.
+func (w *worker) refused(id string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.lost[id]
 }
