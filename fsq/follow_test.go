@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -290,7 +291,8 @@ func TestCancelAndSignal(t *testing.T) {
 	each(t, func(t *testing.T, q *Queue) {
 		ctx := context.Background()
 		enqueue(t, q, `{"id":"waits","command":"x","run_at":"+1h"}`)
-		enqueue(t, q, `{"id":"runs","command":"sleep 1000 & sleep 1000"}`)
+		mark := filepath.Join(t.TempDir(), "runs")
+		enqueue(t, q, `{"id":"runs","command":"touch '`+mark+`'; sleep 1000 & sleep 1000"}`)
 		if c, err := q.Cancel(ctx, "waits"); err != nil || c.State != Cancelled {
 			t.Errorf("%+v, %v", c, err)
 		}
@@ -305,6 +307,8 @@ func TestCancelAndSignal(t *testing.T) {
 		}
 		w := startWorker(t, q, WorkerOptions{})
 		w.awaitJob(EventStarted, "runs")
+		// Before that, there is no process that a signal could end.
+		waitUntil(t, "the command runs", func() bool { return exists(mark) })
 		c, err := q.Cancel(ctx, "runs")
 		if err != nil || c.State != Processing || c.By != w.ID() {
 			t.Errorf("%+v, %v", c, err)

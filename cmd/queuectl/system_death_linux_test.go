@@ -118,7 +118,11 @@ func TestStopOfASuspendedWorker(t *testing.T) {
 		t.Fatalf("worker stop: exit status %d\n%s%s", res.code, res.stdout, res.stderr)
 	}
 	other := r.worker()
-	await(t, "the suspended worker is taken for dead", func() bool { return len(r.status().Workers) == 1 })
+	heir := other.awaitEvent("ready", "").Worker
+	await(t, "the suspended worker is taken for dead", func() bool {
+		left := r.status().Workers
+		return len(left) == 1 && left[0].ID == heir
+	})
 	slow.signal(syscall.SIGCONT)
 	if status := slow.wait(); status.ExitStatus() != exitOK {
 		t.Errorf("the worker ended with %v", status)
