@@ -148,19 +148,6 @@ func (q *Queue) lostWorkers(ctx context.Context) map[string]bool {
 	return lost
 }
 
-// find returns the job with this id. Of several, which only a copy made by hand can
-// make, the one that is furthest on.
-func (q *Queue) find(id string) (spool.Entry, error) {
-	found, err := q.s.Find(id)
-	if err != nil {
-		return spool.Entry{}, err
-	}
-	if len(found) == 0 {
-		return spool.Entry{}, notFound(id)
-	}
-	return found[0], nil
-}
-
 // Get returns all that is known of a job. The error wraps ErrNotFound.
 func (q *Queue) Get(ctx context.Context, id string) (JobInfo, error) {
 	e, err := q.find(id)

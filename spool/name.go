@@ -119,7 +119,9 @@ func parseStamp(s string) (time.Time, error) {
 	t := time.Date(f[0], time.Month(f[1]), f[2], f[3], f[4], f[5], f[6]*int(time.Millisecond), time.UTC)
 	// time.Date carries over what does not exist (a 13th month); two spellings of
 	// one time would be two names of one job.
-	if string(appendStamp(nil, t)) != s {
+	year, month, day := t.Date()
+	hour, minute, second := t.Clock()
+	if year != f[0] || int(month) != f[1] || day != f[2] || hour != f[3] || minute != f[4] || second != f[5] {
 		return time.Time{}, errors.New("there is no such time")
 	}
 	return t, nil
@@ -143,17 +145,19 @@ func parseName(s string) (n Name, err error) {
 	if !ok {
 		return n, errors.New("it does not end in .json")
 	}
-	part := strings.SplitN(rest, ".", 4)
-	if len(part) != 4 || !strings.HasPrefix(part[1], "p") || !strings.HasPrefix(part[2], "a") {
+	due, rest, _ := strings.Cut(rest, ".")
+	priority, rest, _ := strings.Cut(rest, ".")
+	counts, escaped, ok := strings.Cut(rest, ".")
+	if !ok || !strings.HasPrefix(priority, "p") || !strings.HasPrefix(counts, "a") {
 		return n, errors.New("it is not of the form TIME.pPRIORITY.aATTEMPT-ALLOWED.ID.json")
 	}
-	if n.Due, err = parseStamp(part[0]); err != nil {
+	if n.Due, err = parseStamp(due); err != nil {
 		return n, err
 	}
-	if n.Priority, err = number(part[1][1:], MinPriority, MaxPriority); err != nil {
+	if n.Priority, err = number(priority[1:], MinPriority, MaxPriority); err != nil {
 		return n, fmt.Errorf("priority: %w", err)
 	}
-	counts, outcome, ended := strings.Cut(part[2][1:], "=")
+	counts, outcome, ended := strings.Cut(counts[1:], "=")
 	if err := n.parseCounts(counts); err != nil {
 		return n, err
 	}
@@ -162,10 +166,13 @@ func parseName(s string) (n Name, err error) {
 			return n, err
 		}
 	}
-	if n.ID, err = unescapeID(part[3]); err != nil {
+	if n.ID, err = unescapeID(escaped); err != nil {
 		return n, err
 	}
-	if _, _, ok := SplitElement(n.ID); !ok && (n.Queued || n.Turn) {
+	if !n.Queued && !n.Turn {
+		return n, nil
+	}
+	if _, _, ok := SplitElement(n.ID); !ok {
 		return n, errors.New("it waits for its array or has a turn of it, but its id is no element's, ARRAY-INDEX")
 	}
 	return n, nil
@@ -183,7 +190,15 @@ func (n *Name) parseCounts(s string) (err error) {
 		rest, n.Turn = strings.CutSuffix(rest, string(turnMark))
 	}
 	rest, n.Held = strings.CutSuffix(rest, string(heldMark))
-	counts := n.counts()
+	if n.Allowed, err = number(rest, 0, MaxAttempt); err == nil {
+		return nil // the common one, without counts
+	}
+	return n.parseExtraCounts(rest)
+}
+
+func (n *Name) parseExtraCounts(rest string) (err error) {
+	m := *n // what counts returns goes to the heap with it
+	counts := m.counts()
 	for i := len(counts) - 1; i >= 0; i-- {
 		before, count, has := strings.Cut(rest, string(counts[i].letter))
 		if !has {
@@ -194,9 +209,10 @@ func (n *Name) parseCounts(s string) (err error) {
 		}
 		rest = before
 	}
-	if n.Allowed, err = number(rest, 0, MaxAttempt); err != nil {
+	if m.Allowed, err = number(rest, 0, MaxAttempt); err != nil {
 		return fmt.Errorf("allowed attempts: %w", err)
 	}
+	*n = m
 	return nil
 }
 
@@ -252,7 +268,7 @@ func isWord(s string) bool {
 
 func millis(s string) (int64, error) {
 	v, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || strconv.FormatInt(v, 10) != s || v < 0 || v > maxMillis {
+	if err != nil || !isCanonical(s) || v < 0 || v > maxMillis {
 		return 0, fmt.Errorf("%q is not a number of milliseconds", s)
 	}
 	return v, nil
@@ -261,13 +277,20 @@ func millis(s string) (int64, error) {
 // number parses a decimal number in its one canonical spelling.
 func number(s string, lo, hi int) (int, error) {
 	v, err := strconv.Atoi(s)
-	if err != nil || strconv.Itoa(v) != s {
+	if err != nil || !isCanonical(s) {
 		return 0, fmt.Errorf("%q is not a number", s)
 	}
 	if v < lo || v > hi {
 		return 0, fmt.Errorf("%d is not from %d to %d", v, lo, hi)
 	}
 	return v, nil
+}
+
+// isCanonical reports whether s, which strconv takes for a decimal number, is spelled as
+// strconv would spell it.
+func isCanonical(s string) bool {
+	digits := strings.TrimPrefix(s, "-")
+	return s == "0" || digits[0] >= '1' && digits[0] <= '9'
 }
 
 // ErrInvalidID is what ValidateID wraps.
@@ -279,6 +302,8 @@ func ValidateID(id string) error {
 	switch {
 	case id == "":
 		return fmt.Errorf("%w: it is empty", ErrInvalidID)
+	case isPlain(id) && len(id) <= MaxIDLength && id[0] != '.' && id[0] != '-':
+		return nil // the common one
 	case !utf8.ValidString(id):
 		return fmt.Errorf("%w: it is not UTF-8", ErrInvalidID)
 	case id[0] == '.' || id[0] == '-':
@@ -295,6 +320,16 @@ func ValidateID(id string) error {
 		return fmt.Errorf("%w: it is %d bytes long, %d is the limit (bytes other than letters, digits, \"._-\" count three times)", ErrInvalidID, n, MaxIDLength)
 	}
 	return nil
+}
+
+// isPlain reports whether an id needs no escapes where upper case does not.
+func isPlain(id string) bool {
+	for i := range len(id) {
+		if !plain(id[i], false) {
+			return false
+		}
+	}
+	return true
 }
 
 func plain(c byte, fold bool) bool {
@@ -314,6 +349,9 @@ func appendEscaped(b []byte, id string, fold bool) []byte {
 }
 
 func unescapeID(s string) (string, error) {
+	if isPlain(s) {
+		return s, ValidateID(s)
+	}
 	b := make([]byte, 0, len(s))
 	for i := 0; i < len(s); i++ {
 		if s[i] != '%' {

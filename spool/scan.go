@@ -59,38 +59,51 @@ type Found struct {
 }
 
 func (s *Spool) walk(st State, visit func(Found) error) error {
+	return s.walkFiles(st, withName(visit))
+}
+
+// withName completes what a walk finds before it is visited.
+func withName(visit func(Found) error) func(Found) error {
+	return func(f Found) error {
+		if f.Name.ID == "" { // that of a job amid an edit is not its file's
+			f.Name, f.Err = ParseName(f.Base)
+		}
+		return visit(f)
+	}
+}
+
+// walkFiles is walk with the names unread, Found.Name and Found.Err: who looks for one
+// among a million is spared most of what the walk costs.
+func (s *Spool) walkFiles(st State, visit func(Found) error) error {
 	switch st {
 	case Pending:
 		return s.walkPending(visit)
 	case Processing:
 		return s.walkEach(workDir, func(worker string) error {
-			return s.walkDir(Processing, workDir+"/"+worker, worker, visit)
+			return s.walkDirFiles(Processing, workDir+"/"+worker, worker, visit)
 		})
 	case Done:
-		return s.walkDone(visit)
+		return s.walkDoneHours(func(time.Time) bool { return true }, visit)
 	default:
-		return s.walkDir(st, string(st), "", visit)
+		return s.walkDirFiles(st, string(st), "", visit)
 	}
 }
 
 func (s *Spool) walkPending(visit func(Found) error) error {
-	if err := s.walkDir(Pending, pendingDir, "", visit); err != nil {
+	if err := s.walkDirFiles(Pending, pendingDir, "", visit); err != nil {
 		return err
 	}
 	// It goes first when a queue is removed; a removal that was cut short leaves no job there.
 	if err := ignoreNotExist(s.walkEach(laterDir, func(hour string) error {
-		return s.walkDir(Pending, laterDir+"/"+hour, "", visit)
+		return s.walkDirFiles(Pending, laterDir+"/"+hour, "", visit)
 	})); err != nil {
 		return err
 	}
 	return s.walkEdits(visit)
 }
 
-func (s *Spool) walkDone(visit func(Found) error) error {
-	return s.walkDoneHours(func(time.Time) bool { return true }, visit)
-}
-
-// walkDoneHours goes through the hours that are wanted. What is no hour is always.
+// walkDoneHours goes through the hours that are wanted, as walkFiles does. What is no
+// hour is always.
 func (s *Spool) walkDoneHours(wanted func(time.Time) bool, visit func(Found) error) error {
 	days, err := s.sortedNames(doneDir)
 	if err != nil {
@@ -108,7 +121,7 @@ func (s *Spool) walkDoneHours(wanted func(time.Time) bool, visit func(Found) err
 			if at, err := parseDoneHour(day, hour); err == nil && !wanted(at) {
 				continue
 			}
-			if err := s.walkDir(Done, doneDir+"/"+day+"/"+hour, "", visit); err != nil {
+			if err := s.walkDirFiles(Done, doneDir+"/"+day+"/"+hour, "", visit); err != nil {
 				return err
 			}
 		}
@@ -147,13 +160,15 @@ func (s *Spool) walkEach(dir string, visit func(name string) error) error {
 // walkDir visits the files of one directory. One that is gone, or no directory, is
 // empty: it was removed meanwhile, or does not belong here.
 func (s *Spool) walkDir(st State, dir, worker string, visit func(Found) error) error {
+	return s.walkDirFiles(st, dir, worker, withName(visit))
+}
+
+func (s *Spool) walkDirFiles(st State, dir, worker string, visit func(Found) error) error {
 	err := s.ops.names(s.abs(dir), func(base string) error {
 		if st == Pending && base == "later" || strings.HasPrefix(base, ".nfs") {
 			return nil
 		}
-		f := Found{Base: base, Entry: Entry{State: st, Worker: worker, Path: dir + "/" + base}}
-		f.Name, f.Err = ParseName(base)
-		return visit(f)
+		return visit(Found{Base: base, Entry: Entry{State: st, Worker: worker, Path: dir + "/" + base}})
 	})
 	if dir != string(st) && notDir(err) {
 		return nil
@@ -180,43 +195,6 @@ func (s *Spool) walkTmp(visit func(rel, writer string, n Name) error) error {
 	})
 }
 
-// Find looks for the jobs with this id: none, one, or, after a crash or a copy made
-// by hand, more. The search of done/ makes it as dear as a listing of the spool.
-func (s *Spool) Find(id string) (found []Entry, err error) {
-	for range 2 {
-		err = s.Each(func(e Entry) error {
-			if e.Name.ID == id {
-				found = append(found, e)
-			}
-			return nil
-		}, Pending, Processing, Dead)
-		if err != nil || len(found) > 0 {
-			return latest(found), err
-		}
-		err = s.Each(func(e Entry) error {
-			if e.Name.ID == id {
-				found = append(found, e)
-				return errStop
-			}
-			return nil
-		}, Done)
-		if err != nil || len(found) > 0 {
-			return found, err
-		}
-	}
-	return nil, nil
-}
-
-// latest drops what a scan saw of a job before it moved on: of one id the entries
-// with the most attempts are the present.
-func latest(entries []Entry) []Entry {
-	top := 0
-	for _, e := range entries {
-		top = max(top, e.Attempt)
-	}
-	return slices.DeleteFunc(entries, func(e Entry) bool { return e.Attempt < top })
-}
-
 // Read returns the content of a job's file.
 func (s *Spool) Read(e Entry) ([]byte, error) { return s.readFile(e.Path, s.format.MaxJobBytes) }
 
@@ -229,12 +207,12 @@ func (s *Spool) ReadChosen(id string) ([]byte, error) {
 // EachDoneSince visits the jobs in done/ that were settled at since or later, the newest
 // hours first. It passes over older hours by their names.
 func (s *Spool) EachDoneSince(since time.Time, visit func(Entry) error) error {
-	err := s.walkDoneHours(func(at time.Time) bool { return !at.Add(time.Hour).Before(since) }, func(f Found) error {
+	err := s.walkDoneHours(func(at time.Time) bool { return !at.Add(time.Hour).Before(since) }, withName(func(f Found) error {
 		if f.Err != nil || f.Due.Before(since) {
 			return nil
 		}
 		return visit(f.Entry)
-	})
+	}))
 	if err != nil && !errors.Is(err, errStop) {
 		return fmt.Errorf("scan %s: %w", Done, err)
 	}

@@ -1,0 +1,75 @@
+package fsq
+
+import (
+	"time"
+
+	"github.com/queuectl/queuectl/spool"
+)
+
+// find returns the job with this id. Of several, which only a copy made by hand can
+// make, the one that is furthest on.
+func (q *Queue) find(id string) (spool.Entry, error) {
+	names, filed := q.likely(id)
+	found, err := q.s.FindNear(id, names, filed)
+	if err != nil {
+		return spool.Entry{}, err
+	}
+	if len(found) == 0 {
+		return spool.Entry{}, notFound(id)
+	}
+	return found[0], nil
+}
+
+// maxTraced bounds the records that are read to guess a name: for a job of more attempts
+// than a search of a common spool is worth.
+const maxTraced = 100
+
+// likely tells which names the job with this id has, if nobody but workers has changed
+// them since it was enqueued, and when it was filed in done/, if it was. It is a guess that
+// spares a search: the settings may have changed since.
+func (q *Queue) likely(id string) (names []spool.Name, filed time.Time) {
+	if data, err := q.s.ReadChosen(id); err == nil {
+		if j, err := ParseJob(data, time.Now()); err == nil {
+			j.ID = id
+			names = []spool.Name{q.name(j, j.EnqueuedAt)}
+		}
+	}
+	for k := 1; k <= maxTraced; k++ {
+		a, ok := q.readRecord(id, k)
+		if !ok {
+			break
+		}
+		switch {
+		case a.Next == VerdictDone.String() && a.EndedAt != nil:
+			return nil, *a.EndedAt
+		case len(names) == 0:
+		default:
+			// It is recorded before it is done: the claim may still be there.
+			last := names[len(names)-1]
+			names = []spool.Name{last, after(last, a)}
+		}
+	}
+	return names, time.Time{}
+}
+
+// after is the name under which a job waits again that had the name n before the attempt.
+func after(n spool.Name, a Attempt) spool.Name {
+	n.Attempt = a.Number
+	if a.NextDue != nil {
+		n.Due = spool.Truncate(*a.NextDue)
+	}
+	switch a.Next {
+	case VerdictSnooze.String():
+		n.Snoozed++
+	case VerdictRequeue.String():
+		if a.Outcome == string(OutcomeLost) {
+			n.Lost++
+		} else {
+			n.Given++
+		}
+	default:
+		return n
+	}
+	n.Allowed++
+	return n
+}
