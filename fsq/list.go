@@ -34,14 +34,20 @@ func (q *Queue) List(ctx context.Context, opt ListOptions) (jobs []JobInfo, more
 	meant := q.meant(opt.Where, now)
 	seen := map[string]int{}
 	var entries []spool.Entry
+	drop := func(base string) {
+		i := q.dropInfo(base)
+		if slices.Contains(states, i.State) && opt.Where.matchName(spool.Entry{Name: spool.Name{ID: i.ID}}, i.State) && opt.Where.matchDetail(&i, now) {
+			jobs = append(jobs, i)
+		}
+	}
 	for _, dir := range directories(states) {
 		top := newTop(opt.Limit)
-		err := q.s.Each(func(e spool.Entry) error {
+		err := q.s.EachAndDrops(func(e spool.Entry) error {
 			if st := stateOf(e, now); slices.Contains(states, st) && meant(e, st) {
 				top.add(ranked{e, st})
 			}
 			return ctx.Err()
-		}, dir)
+		}, drop, dir)
 		if err != nil {
 			return nil, false, err
 		}
@@ -60,18 +66,7 @@ func (q *Queue) List(ctx context.Context, opt ListOptions) (jobs []JobInfo, more
 			entries = append(entries, r.e)
 		}
 	}
-	if slices.Contains(states, Pending) || slices.Contains(states, Scheduled) {
-		err := q.s.Drops(func(base string) {
-			i := q.dropInfo(base)
-			if slices.Contains(states, i.State) && opt.Where.matchName(spool.Entry{Name: spool.Name{ID: i.ID}}, i.State) && opt.Where.matchDetail(&i, now) {
-				jobs = append(jobs, i)
-			}
-		})
-		if err != nil {
-			return nil, false, err
-		}
-		slices.SortFunc(jobs, func(a, b JobInfo) int { return strings.Compare(a.File, b.File) })
-	}
+	slices.SortFunc(jobs, func(a, b JobInfo) int { return strings.Compare(a.File, b.File) })
 	dropped := jobs
 	jobs = make([]JobInfo, 0, len(entries)+len(dropped))
 	for _, e := range entries {

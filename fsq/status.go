@@ -38,7 +38,7 @@ func (q *Queue) Status(ctx context.Context) (Status, error) {
 		Pending: &st.Pending, Scheduled: &st.Scheduled, Retrying: &st.Retrying, Held: &st.Held,
 		Processing: &st.Processing, Done: &st.Done, Dead: &st.Dead, Cancelled: &st.Cancelled,
 	}
-	err := q.s.Each(func(e spool.Entry) error {
+	err := q.s.EachAndDrops(func(e spool.Entry) error {
 		state := stateOf(e, now)
 		*count[state]++
 		switch state {
@@ -52,6 +52,11 @@ func (q *Queue) Status(ctx context.Context) (Status, error) {
 			}
 		}
 		return ctx.Err()
+	}, func(base string) {
+		st.Dropped++
+		if q.dropInfo(base).Error != "" {
+			st.Unfinished++
+		}
 	}, spool.Pending, spool.Processing, spool.Dead, spool.Done)
 	if err != nil {
 		return st, err
@@ -61,14 +66,6 @@ func (q *Queue) Status(ctx context.Context) (Status, error) {
 	}
 	if !next.IsZero() {
 		st.NextDueAt = ptr(next)
-	}
-	if err := q.s.Drops(func(base string) {
-		st.Dropped++
-		if q.dropInfo(base).Error != "" {
-			st.Unfinished++
-		}
-	}); err != nil {
-		return st, err
 	}
 	rejected, err := q.s.Rejects()
 	if err != nil {

@@ -93,10 +93,14 @@ func (s *Spool) Drops(visit func(base string)) error {
 	if err := s.Waiting(func(Name) {}, func(base string) { bases = append(bases, base) }); err != nil {
 		return err
 	}
-	for _, base := range bases {
+	s.regular(bases, visit)
+	return nil
+}
+
+func (s *Spool) regular(drops []string, visit func(base string)) {
+	for _, base := range drops {
 		if in, err := s.ops.look(s.abs(pendingDir), base); err == nil && in.mode.IsRegular() {
 			visit(base)
 		}
 	}
-	return nil
 }

@@ -34,13 +34,24 @@ func ignoreStop(err error) error {
 // Within done/ the newest hour comes first. Files whose names it does not know are
 // passed over; Check names them.
 func (s *Spool) Each(visit func(Entry) error, states ...State) error {
+	return s.EachAndDrops(visit, nil, states...)
+}
+
+// EachAndDrops is Each and, if Pending is among the states, Drops for one listing. The
+// drops of pending/ are visited after its jobs, not at all if drop is nil.
+func (s *Spool) EachAndDrops(visit func(Entry) error, drop func(base string), states ...State) error {
 	for _, st := range states {
+		var drops []string
 		err := s.walk(st, func(f Found) error {
-			if f.Err != nil {
-				return nil
+			switch {
+			case f.Err == nil:
+				return visit(f.Entry)
+			case drop != nil && f.Path == DropPath(f.Base) && IsDrop(f.Base):
+				drops = append(drops, f.Base)
 			}
-			return visit(f.Entry)
+			return nil
 		})
+		s.regular(drops, drop)
 		if errors.Is(err, errStop) {
 			return nil
 		}
