@@ -59,7 +59,7 @@ const (
 // writeRecord keeps the record. One that is there already is left: it is that of an
 // earlier try to settle the same attempt.
 func (q *Queue) writeRecord(a Attempt) error {
-	data, err := json.MarshalIndent(a, "", "  ")
+	data, err := json.Marshal(a)
 	if err != nil {
 		return fmt.Errorf("record attempt %d of job %q: %w", a.Number, a.JobID, err)
 	}

@@ -142,7 +142,7 @@ func startCommand(r *Run) (*process, error) {
 		files = append(files, r.lock)
 	}
 
-	attr := &os.ProcAttr{Dir: p.dir, Env: envList(p.env), Files: files, Sys: commandAttr()}
+	attr := &os.ProcAttr{Dir: p.dir, Env: p.env, Files: files, Sys: commandAttr()}
 	umask, before := r.Job.Umask, func() {}
 	if r.owner != nil {
 		attr.Sys, before = ownerAttr(r.account), leaveKeyring
@@ -171,7 +171,7 @@ type program struct {
 	path string
 	argv []string
 	dir  string // "" for the worker's own
-	env  map[string]string
+	env  []string
 }
 
 // prepare finds the run's program and directory, as far as whom it runs as gets at them.
@@ -196,7 +196,7 @@ func (p *program) find(r *Run, workDir func(string) (string, error)) (err error)
 		p.argv, p.path = []string{"sh", "-c", r.Job.Command.Shell}, "/bin/sh"
 		return nil
 	}
-	list, ok := p.env["PATH"]
+	list, ok := lookupEnv(p.env, "PATH")
 	if !ok {
 		list = defaultSearchPath
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // After a failed fsync nothing is told as durable, and nobody trusts a second one.
@@ -30,5 +31,24 @@ func TestSettlementThatCannotBeSynced(t *testing.T) {
 	in.commits.flush()
 	if len(events) != 2 || events[0].Kind != EventProblem || events[1].Kind != EventDone || !events[1].Uncertain || events[1].err == nil {
 		t.Errorf("told: %+v", events)
+	}
+}
+
+func TestCommitDelay(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		since   time.Duration
+		settled int
+		want    time.Duration
+	}{
+		{0, 0, commitAlone},
+		{0, 1, commitAlone},
+		{0, 2, commitMany},
+		{2*commitMany - 1, 40, commitMany},
+		{2 * commitMany, 40, commitAlone},
+	} {
+		if have := commitDelay(c.since, c.settled); have != c.want {
+			t.Errorf("%v after %d settlements: %v, want %v", c.since, c.settled, have, c.want)
+		}
 	}
 }

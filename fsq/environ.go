@@ -61,57 +61,61 @@ func workDir(cwd string) (string, error) {
 	return dir, nil
 }
 
-// environ is this process's environment.
-func environ() map[string]string {
-	env := make(map[string]string)
-	for _, kv := range os.Environ() {
-		if k, v, ok := strings.Cut(kv, "="); ok {
-			env[k] = v
-		}
-	}
-	return env
-}
-
-// jobEnv is the worker's environment, or its owner's bare one, then the job's, then what the job is
-// told about itself.
-func jobEnv(r *Run, dir string) map[string]string {
-	env := baseEnv(r)
-	maps.Copy(env, r.Job.Env)
+// jobEnv is the worker's environment, or its owner's bare one, then the job's, then what the
+// job is told about itself. Of what a job costs a worker, a tenth was maps and sorting here.
+func jobEnv(r *Run, dir string) []string {
+	own := make(map[string]string, len(r.Job.Env)+16)
+	maps.Copy(own, r.Job.Env)
 	if dir != "" {
-		env["PWD"] = dir
+		own["PWD"] = dir
 	}
+	without := map[string]bool{}
 	// Those of a job in which the worker was started are not this one's.
 	for _, k := range arrayVariables {
-		delete(env, k)
+		delete(own, k)
+		without[k] = true
 	}
 	if e := r.Job.Array; e != nil {
 		for i, v := range []string{e.ID, strconv.Itoa(e.Index), strconv.Itoa(e.Count), strconv.Itoa(e.Min), strconv.Itoa(e.Max), strconv.Itoa(e.Step)} {
-			env[arrayVariables[i]] = v
+			own[arrayVariables[i]] = v
 		}
 	}
-	env[envJobID] = r.ID
-	env[envAttempt] = strconv.Itoa(r.Attempt)
-	env["QUEUECTL_MAX_RETRIES"] = strconv.Itoa(r.MaxRetries)
+	own[envJobID] = r.ID
+	own[envAttempt] = strconv.Itoa(r.Attempt)
+	own["QUEUECTL_MAX_RETRIES"] = strconv.Itoa(r.MaxRetries)
 	// Both, always: a job must not be told of the queues that its worker was started for.
-	env["QUEUECTL_SPOOL"], env["QUEUECTL_QUEUE"] = r.Spool, r.Queue
-	env[envWorker] = r.Worker
+	own["QUEUECTL_SPOOL"], own["QUEUECTL_QUEUE"] = r.Spool, r.Queue
+	own[envWorker] = r.Worker
 	// A worker that a job has started has that job's own in its environment.
-	for name, path := range map[string]string{"QUEUECTL_RESULT": r.Result, "QUEUECTL_PROGRESS": r.Progress} {
-		if path != "" {
-			env[name] = path
-		} else {
-			delete(env, name)
+	for _, v := range [...]struct{ name, path string }{{"QUEUECTL_RESULT", r.Result}, {"QUEUECTL_PROGRESS", r.Progress}} {
+		delete(own, v.name)
+		without[v.name] = true
+		if v.path != "" {
+			own[v.name] = v.path
 		}
 	}
-	return env
-}
-
-func envList(env map[string]string) []string {
-	list := make([]string, 0, len(env))
-	for _, k := range slices.Sorted(maps.Keys(env)) {
-		list = append(list, k+"="+env[k])
+	base := baseEnv(r)
+	list := make([]string, 0, len(base)+len(own))
+	for _, kv := range base {
+		k, _, ok := strings.Cut(kv, "=")
+		if _, replaced := own[k]; ok && !replaced && !without[k] {
+			list = append(list, kv)
+		}
+	}
+	for _, k := range slices.Sorted(maps.Keys(own)) {
+		list = append(list, k+"="+own[k])
 	}
 	return list
+}
+
+// lookupEnv finds a variable in an environment as execve(2) takes it.
+func lookupEnv(env []string, name string) (string, bool) {
+	for _, kv := range env {
+		if k, v, ok := strings.Cut(kv, "="); ok && k == name {
+			return v, true
+		}
+	}
+	return "", false
 }
 
 // lookPath finds a program as execvp(3) would for a process whose PATH is list

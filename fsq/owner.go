@@ -117,22 +117,25 @@ func (r *report) clear() error {
 
 // ownerBase is the environment of an owner's job before its document and what it is told
 // about itself: nothing in it is the worker's.
-func ownerBase(acc account) map[string]string {
+func ownerBase(acc account) []string {
 	path := "/usr/local/bin:/usr/bin:/bin"
 	if acc.uid == 0 {
 		path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 	}
-	home := acc.home
-	if !filepath.IsAbs(home) {
-		home = "/"
+	return []string{"HOME=" + acc.homeDir(), "USER=" + acc.name, "LOGNAME=" + acc.name, "SHELL=" + ownerShell, "PATH=" + path}
+}
+
+func (acc account) homeDir() string {
+	if !filepath.IsAbs(acc.home) {
+		return "/"
 	}
-	return map[string]string{"HOME": home, "USER": acc.name, "LOGNAME": acc.name, "SHELL": ownerShell, "PATH": path}
+	return acc.home
 }
 
 // ownerDir is the working directory of an owner's job: relative to his home, and that if
 // the job names none, or "/" if he cannot enter it. It is called as the owner.
 func ownerDir(cwd string, acc account) (string, error) {
-	home := ownerBase(acc)["HOME"]
+	home := acc.homeDir()
 	if cwd != "" {
 		if !filepath.IsAbs(cwd) {
 			cwd = filepath.Join(home, cwd)
@@ -155,11 +158,11 @@ func ownerAttr(acc account) *syscall.SysProcAttr {
 }
 
 // baseEnv is what the run's environment begins with.
-func baseEnv(r *Run) map[string]string {
+func baseEnv(r *Run) []string {
 	if r.owner != nil {
 		return ownerBase(r.account)
 	}
-	return environ()
+	return os.Environ()
 }
 
 // executable reports whether the process that asks may run a program.
