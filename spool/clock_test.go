@@ -2,7 +2,9 @@ package spool
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -102,15 +104,27 @@ func TestTicksOnlyGrow(t *testing.T) {
 // may be content with one that began before.
 func TestSyncsAreShared(t *testing.T) {
 	t.Parallel()
+	for _, atOnce := range []int{1, 3, 0} {
+		t.Run(fmt.Sprint(atOnce), func(t *testing.T) {
+			t.Parallel()
+			testSharedSyncs(t, atOnce)
+		})
+	}
+}
+
+func testSharedSyncs(t *testing.T, atOnce int) {
 	s := newSpool(t)
+	s.syncs.atOnce = atOnce
 	var renames, synced, calls atomic.Int64
 	s.ops.syncDir = func(string) error {
 		calls.Add(1)
 		n := renames.Load() // what is there when it begins
-		for range 100 {
-			synced.Store(max(n, synced.Load()))
+		for {
+			if old := synced.Load(); old >= n || synced.CompareAndSwap(old, n) {
+				return nil
+			}
+			runtime.Gosched()
 		}
-		return nil
 	}
 	var wg sync.WaitGroup
 	const goroutines, each = 16, 200
@@ -133,6 +147,7 @@ func TestSyncsAreShared(t *testing.T) {
 func TestAFailedSyncIsEverybodysWhoSharedIt(t *testing.T) {
 	t.Parallel()
 	s := newSpool(t)
+	s.syncs.atOnce = 1
 	fail := errors.New("refused")
 	begun, more := make(chan struct{}), make(chan struct{})
 	var dirs []string
