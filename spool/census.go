@@ -20,6 +20,7 @@ type Census struct {
 	seen map[string]*sighting
 	read map[string]Registered // as the last look found them
 	own  string                // the observer, who is not looked at
+	none vacant                // where there is nobody to judge
 }
 
 type sighting struct {
@@ -60,7 +61,15 @@ type Verdict struct {
 // Look judges each registered worker, and each that has claims although it is not
 // registered. poll is the time between two looks and lease the time without a
 // heartbeat after which a worker is dead.
-func (c *Census) Look(poll, lease time.Duration) ([]Verdict, error) {
+func (c *Census) Look(poll, lease time.Duration) (verdicts []Verdict, err error) {
+	err = c.none.look(c.s, func() (bool, error) {
+		verdicts, err = c.look(poll, lease)
+		return len(verdicts) == 0, err
+	}, workDir, workersDir)
+	return verdicts, err
+}
+
+func (c *Census) look(poll, lease time.Duration) ([]Verdict, error) {
 	s := c.s
 	// Claims first, then the registry: a worker registers before it makes the
 	// directory of its claims, so one that has claims and no entry is not a new one.

@@ -119,8 +119,21 @@ func (s *Spool) RecoverEdits(age time.Duration) (back []Entry, err error) {
 	if age == 0 {
 		age = editGrace
 	}
+	err = s.noEdits.look(s, func() (nothing bool, err error) {
+		nothing = true
+		back, err = s.recoverEdits(age, func() { nothing = false })
+		return nothing, err
+	}, editingDir)
+	if err != nil {
+		return back, fmt.Errorf("finish abandoned edits: %w", err)
+	}
+	return back, nil
+}
+
+func (s *Spool) recoverEdits(age time.Duration, found func()) (back []Entry, err error) {
 	var failed error
 	err = s.eachEdit(func(dir string) error {
+		found()
 		in, err := s.ops.look(s.abs(editingDir), path.Base(dir))
 		if err != nil || !in.mode.IsDir() {
 			return ignoreNotExist(err)
@@ -136,10 +149,7 @@ func (s *Spool) RecoverEdits(age time.Duration) (back []Entry, err error) {
 		failed = errors.Join(failed, err)
 		return nil
 	})
-	if err = errors.Join(err, failed); err != nil {
-		return back, fmt.Errorf("finish abandoned edits: %w", err)
-	}
-	return back, nil
+	return back, errors.Join(err, failed)
 }
 
 // maxEditRounds bounds how often an edit's directory is emptied that is filled again: its

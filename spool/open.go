@@ -53,6 +53,7 @@ type Spool struct {
 	writer    string // this Spool's part of the names in tmp/
 	seq       counter
 	syncs     dirSyncs
+	noEdits   vacant
 	hours     sync.Map // done hour directories known to exist
 	clock     clock
 	drops     drops
