@@ -137,10 +137,18 @@ type ranked struct {
 	state State
 }
 
-func compareRanked(a, b ranked) int {
-	rank := func(s State) int { return slices.Index(States(), s) }
-	if c := cmp.Compare(rank(a.state), rank(b.state)); c != 0 {
-		return c
+// stateRank is the place of each state in a list.
+var stateRank = func() map[State]int {
+	ranks := map[State]int{}
+	for i, s := range States() {
+		ranks[s] = i
+	}
+	return ranks
+}()
+
+func compareRanked(a, b *ranked) int {
+	if a.state != b.state {
+		return cmp.Compare(stateRank[a.state], stateRank[b.state])
 	}
 	switch a.state {
 	case Done, Dead, Cancelled:
@@ -155,15 +163,20 @@ func compareRanked(a, b ranked) int {
 // top keeps the first entries of a list in bounded memory.
 type top struct {
 	limit int
-	list  []ranked
+	list  []*ranked
+	last  *ranked // who comes after it is not among them; nil before the first cut
 	cut   bool
 }
 
 func newTop(limit int) *top { return &top{limit: limit} }
 
 func (t *top) add(r ranked) {
-	t.list = append(t.list, r)
-	if t.limit > 0 && len(t.list) >= 2*t.limit+1024 {
+	if t.last != nil && compareRanked(&r, t.last) > 0 {
+		return // as nearly all of a long list
+	}
+	kept := r // r itself stays off the heap
+	t.list = append(t.list, &kept)
+	if t.limit > 0 && len(t.list) >= 2*t.limit+256 {
 		t.shed()
 	}
 }
@@ -172,10 +185,11 @@ func (t *top) shed() {
 	slices.SortFunc(t.list, compareRanked)
 	if t.limit > 0 && len(t.list) > t.limit {
 		t.list, t.cut = t.list[:t.limit], true
+		t.last = t.list[t.limit-1]
 	}
 }
 
-func (t *top) sorted() []ranked {
+func (t *top) sorted() []*ranked {
 	t.shed()
 	return t.list
 }
