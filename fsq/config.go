@@ -60,11 +60,13 @@ type Setting struct {
 	Key     string // in lower case, with hyphens
 	Default string
 	Help    string // one line
+	Takes   string // what its value is, in a word of capitals; "" for true or false
 }
 
 // setting ties a key to a field of Config. The errors of set begin with "must be".
 type setting struct {
 	key, help string
+	takes     string
 	bare      bool // written to JSON without quotes
 	set       func(c *Config, value string) error
 	get       func(c *Config) string
@@ -109,7 +111,7 @@ var settings = []setting{
 }
 
 func wholeSetting(key, help string, lo, hi int, field func(*Config) *int) setting {
-	return setting{key, help, true, func(c *Config, s string) error {
+	return setting{key, help, "N", true, func(c *Config, s string) error {
 		n, ok := parseWhole(s)
 		if !ok || n < lo || n > hi {
 			return fmt.Errorf("must be a whole number from %d to %d, not %s", lo, hi, quote(s))
@@ -120,7 +122,7 @@ func wholeSetting(key, help string, lo, hi int, field func(*Config) *int) settin
 }
 
 func numberSetting(key, help string, lo, hi float64, want string, field func(*Config) *float64) setting {
-	return setting{key, help, true, func(c *Config, s string) error {
+	return setting{key, help, "N", true, func(c *Config, s string) error {
 		f, ok := parseNumber(s)
 		if !ok || f < lo || f > hi {
 			return fmt.Errorf("must be %s, not %s", want, quote(s))
@@ -131,7 +133,7 @@ func numberSetting(key, help string, lo, hi float64, want string, field func(*Co
 }
 
 func durationSetting(key, help string, lo time.Duration, field func(*Config) *time.Duration) setting {
-	return setting{key, help, false, func(c *Config, s string) error {
+	return setting{key, help, "DURATION", false, func(c *Config, s string) error {
 		d, err := ParseDuration(s)
 		if err != nil {
 			return err
@@ -162,7 +164,7 @@ func optionalSetting(key, help string, lo time.Duration, field func(*Config) *ti
 }
 
 func sizeSetting(key, help string, lo int64, field func(*Config) *int64) setting {
-	return setting{key, help, false, func(c *Config, s string) error {
+	return setting{key, help, "SIZE", false, func(c *Config, s string) error {
 		n, err := ParseSize(s)
 		if err != nil {
 			return err
@@ -176,7 +178,7 @@ func sizeSetting(key, help string, lo int64, field func(*Config) *int64) setting
 }
 
 func boolSetting(key, help string, field func(*Config) *bool) setting {
-	return setting{key, help, true, func(c *Config, s string) error {
+	return setting{key, help, "", true, func(c *Config, s string) error {
 		b, err := strconv.ParseBool(s)
 		if err != nil {
 			return fmt.Errorf("must be true or false, not %s", quote(s))
@@ -187,7 +189,7 @@ func boolSetting(key, help string, field func(*Config) *bool) setting {
 }
 
 func codesSetting(key, help string, field func(*Config) *ExitCodes) setting {
-	return setting{key, help, false, func(c *Config, s string) error {
+	return setting{key, help, "CODES", false, func(c *Config, s string) error {
 		set, err := parseCodes(s)
 		if err != nil {
 			return err
@@ -202,7 +204,7 @@ func Settings() []Setting {
 	defaults := DefaultConfig()
 	all := make([]Setting, len(settings))
 	for i, s := range settings {
-		all[i] = Setting{Key: s.key, Default: s.get(&defaults), Help: s.help}
+		all[i] = Setting{Key: s.key, Default: s.get(&defaults), Help: s.help, Takes: s.takes}
 	}
 	return all
 }

@@ -43,27 +43,13 @@ func newSettings() *settings {
 	for _, def := range fsq.Settings() {
 		s.flags.Var(&value{
 			text:   def.Default,
-			arg:    argOf(def.Key),
+			arg:    def.Takes,
 			isBool: def.Default == "false",
 			set:    func(v string) error { return s.set(def.Key, v) },
 		}, def.Key, def.Help)
 	}
 	intFlag(s.flags, &s.count, "count", 1, 1, "how many jobs run at the same time")
 	return s
-}
-
-// argOf names the value of a setting, by what the setting takes.
-func argOf(key string) string {
-	var c fsq.Config
-	switch {
-	case c.Set(key, "5h") == nil:
-		return "DURATION"
-	case c.Set(key, "5MiB") == nil:
-		return "SIZE"
-	case c.Set(key, "none") == nil:
-		return "CODES"
-	}
-	return "N"
 }
 
 func (s *settings) set(key, v string) error {
