@@ -35,10 +35,10 @@ const (
 	commitMany  = 50 * time.Millisecond
 )
 
-// commitDelay is how long a group waits that begins so long after one of so many
-// settlements. Who follows a single job hears of its end at once.
-func commitDelay(since time.Duration, settled int) time.Duration {
-	if settled > 1 && since < 2*commitMany {
+// commitDelay is how long a group waits that begins so long after the last one that had
+// settlements in it. Who follows a single job hears of its end at once.
+func commitDelay(since time.Duration) time.Duration {
+	if since < 2*commitMany {
 		return commitMany
 	}
 	return commitAlone
@@ -53,7 +53,7 @@ func (c *committer) add(s spool.Settled, e Event) { c.pending.put(commit{settled
 func (c *committer) addClaim() { c.pending.put(commit{claim: true}) }
 
 func (c *committer) run(ctx context.Context) {
-	last, settled := time.Now(), 0
+	last := time.Now().Add(-2 * commitMany)
 	for {
 		select {
 		case <-ctx.Done():
@@ -63,10 +63,11 @@ func (c *committer) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(commitDelay(time.Since(last), settled)):
+		case <-time.After(commitDelay(time.Since(last))):
 		}
-		settled = c.flush()
-		last = time.Now()
+		if c.flush() > 0 {
+			last = time.Now()
+		}
 	}
 }
 

@@ -36,19 +36,14 @@ func TestSettlementThatCannotBeSynced(t *testing.T) {
 
 func TestCommitDelay(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct {
-		since   time.Duration
-		settled int
-		want    time.Duration
-	}{
-		{0, 0, commitAlone},
-		{0, 1, commitAlone},
-		{0, 2, commitMany},
-		{2*commitMany - 1, 40, commitMany},
-		{2 * commitMany, 40, commitAlone},
+	for since, want := range map[time.Duration]time.Duration{
+		0:                commitMany,
+		2*commitMany - 1: commitMany,
+		2 * commitMany:   commitAlone,
+		time.Hour:        commitAlone,
 	} {
-		if have := commitDelay(c.since, c.settled); have != c.want {
-			t.Errorf("%v after %d settlements: %v, want %v", c.since, c.settled, have, c.want)
+		if have := commitDelay(since); have != want {
+			t.Errorf("%v after the last: %v, want %v", since, have, want)
 		}
 	}
 }
