@@ -40,6 +40,8 @@ type incarnation struct {
 	looked   bool          // a scan was made since nothing has run in the pool
 	lookedAt uint64        // the count of the pool then
 	swept    chan struct{} // closed when dead workers were looked for once
+	watching atomic.Bool   // watch is not nil
+	stirred  chan struct{} // receives when sweep is to look before its time
 
 	edited    time.Time     // when edits were last looked for that somebody left; of the goroutine of sweep
 	queued    atomic.Bool   // elements of arrays wait for a turn
@@ -79,7 +81,7 @@ type freed struct {
 func newIncarnation(w *Worker, lease *spool.Lease) *incarnation {
 	in := &incarnation{
 		w: w, q: w.q, lease: lease,
-		freed: newMailbox[freed](), strays: newMailbox[spool.Name](), running: map[string]*slot{}, lost: make(chan struct{}), swept: make(chan struct{}),
+		freed: newMailbox[freed](), strays: newMailbox[spool.Name](), running: map[string]*slot{}, lost: make(chan struct{}), swept: make(chan struct{}), stirred: make(chan struct{}, 1),
 		drained: make(chan struct{}), recordPatience: recordPatience, readPatience: copyPatience,
 	}
 	in.pulse = newPulse(w.q.cfg.Lease, bootTime())
@@ -279,6 +281,15 @@ func (in *incarnation) startWatch() {
 		return
 	}
 	in.watch = watch
+	in.watching.Store(true)
+}
+
+// stir has sweep look now: there may be something for it that it does not expect.
+func (in *incarnation) stir() {
+	select {
+	case in.stirred <- struct{}{}:
+	default:
+	}
 }
 
 // nextWake is how long the loop may sleep when nothing happens.
@@ -357,8 +368,8 @@ func (in *incarnation) wait(n spool.Name, now time.Time) {
 	if only := in.w.opt.Only; only != "" && n.ID != only {
 		return
 	}
-	if n.Queued {
-		in.queued.Store(true)
+	if n.Queued && !in.queued.Swap(true) {
+		in.stir()
 	}
 	in.ready.Add(n, now)
 }
@@ -529,7 +540,11 @@ func (in *incarnation) takeHints() (rescan bool) {
 		in.w.log.Warn("the watch of the file system ended", "error", h.Broken)
 		_ = in.watch.Close()
 		in.watch = nil
+		in.watching.Store(false)
 		in.startWatch()
+	}
+	if h.Peers || h.Rescan || h.Broken != nil {
+		in.stir()
 	}
 	return h.Rescan
 }

@@ -23,9 +23,13 @@ func (in *incarnation) sweep(ctx context.Context) {
 		in.shareTurns()
 		// Spread out, so that the workers of a host do not all look at once.
 		pause := census.Soon(interval + time.Duration(rand.Int64N(int64(interval)/4+1)))
+		if in.watching.Load() && !in.queued.Load() && census.Alone() {
+			pause = max(pause, pollNet) // each time that an idle process wakes costs it a millisecond
+		}
 		select {
 		case <-ctx.Done():
 			return
+		case <-in.stirred:
 		case <-time.After(pause):
 		}
 	}

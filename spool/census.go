@@ -49,6 +49,11 @@ func (c *Census) Forget() {
 	clear(c.seen)
 }
 
+// Alone reports whether the last looks, this one's at workers and RecoverEdits', found
+// nobody, so that nothing can be to do before Watch tells of somebody. It is false on a
+// network file system, where nothing tells.
+func (c *Census) Alone() bool { return c.none.known() && c.s.noEdits.known() }
+
 // Verdict is what a look at a worker told.
 type Verdict struct {
 	Registered

@@ -56,3 +56,11 @@ func (v *vacant) look(s *Spool, find func() (nothing bool, err error), dirs ...s
 	v.mu.Unlock()
 	return err
 }
+
+// known reports whether the last look found nothing, and the next one need not be made
+// before something changes.
+func (v *vacant) known() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.since != nil
+}

@@ -58,9 +58,15 @@ func TestCensusSeesNewcomers(t *testing.T) {
 	l := mustRegister(t, s)
 	c := l.NewCensus()
 	old := time.Now().Add(-time.Hour)
-	for range 3 {
-		for _, dir := range []string{workDir, workersDir} {
+	for i := range 3 {
+		if alone := c.Alone(); alone != (i > 0) {
+			t.Errorf("before look %d: alone is %v", i+1, alone)
+		}
+		for _, dir := range []string{workDir, workersDir, editingDir} {
 			mustDo(t, os.Chtimes(s.abs(dir), old, old))
+		}
+		if _, err := s.RecoverEdits(0); err != nil {
+			t.Fatal(err)
 		}
 		if v, err := c.Look(time.Second, time.Minute); err != nil || len(v) != 0 {
 			t.Fatalf("%+v, %v", v, err)
@@ -70,6 +76,9 @@ func TestCensusSeesNewcomers(t *testing.T) {
 	for range 2 {
 		if v, err := c.Look(time.Second, time.Minute); err != nil || len(v) != 1 || v[0].Worker != other.Worker() {
 			t.Errorf("%+v, %v", v, err)
+		}
+		if c.Alone() {
+			t.Error("it is not alone")
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -26,6 +27,7 @@ type Watch struct {
 	wake  chan struct{}
 	w     *fsnotify.Watcher
 	boxes string // the directory of the boxes, if these are collected
+	peers []string
 	done  chan struct{}
 
 	mu    sync.Mutex
@@ -39,6 +41,7 @@ type Hints struct {
 	Rescan bool     // there was more than could be kept
 	Asked  bool     // something changed in ctl/
 	Boxed  bool     // something changed in a box
+	Peers  bool     // a worker came, or somebody edits a job
 	Broken error    // the watch has ended: poll, or watch anew
 }
 
@@ -49,8 +52,11 @@ func (s *Spool) Watch() (*Watch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("watch the spool: %w", err)
 	}
-	for _, d := range []string{pendingDir, ctlDir, ctlDir + "/" + string(Drain), ctlDir + "/" + string(Interrupt), cancelDir, signalDir} {
-		if err := w.Add(s.abs(d)); err != nil && !((d == cancelDir || d == signalDir) && errors.Is(err, fs.ErrNotExist)) {
+	// Not workers/, in which each heartbeat would be an event: a worker makes its directory
+	// in processing/ right after its entry.
+	for _, d := range []string{pendingDir, ctlDir, ctlDir + "/" + string(Drain), ctlDir + "/" + string(Interrupt), cancelDir, signalDir, workDir, editingDir} {
+		older := d == cancelDir || d == signalDir || d == editingDir // a spool can be than these
+		if err := w.Add(s.abs(d)); err != nil && !(older && errors.Is(err, fs.ErrNotExist)) {
 			_ = w.Close()
 			return nil, fmt.Errorf("watch %s: %w", d, err)
 		}
@@ -61,6 +67,7 @@ func (s *Spool) Watch() (*Watch, error) {
 		x.boxes = s.abs(boxesDir)
 		x.watchBoxes(s.dir)
 	}
+	x.peers = []string{s.abs(workDir), s.abs(editingDir)}
 	go x.run(s.abs(pendingDir))
 	return x, nil
 }
@@ -102,6 +109,12 @@ func (x *Watch) event(pending string, ev fsnotify.Event) {
 	}
 	if x.boxes != "" && filepath.Dir(ev.Name) == filepath.Dir(pending) {
 		return // the spool itself is watched for the first box only
+	}
+	if dir := filepath.Dir(ev.Name); slices.Contains(x.peers, dir) {
+		if ev.Has(fsnotify.Create) {
+			x.note(func(h *Hints) { h.Peers = true })
+		}
+		return
 	}
 	if filepath.Dir(ev.Name) != pending {
 		x.note(func(h *Hints) { h.Asked = true })

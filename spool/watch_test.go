@@ -32,6 +32,7 @@ func until(t *testing.T, w *Watch, what string, enough func(Hints) bool) Hints {
 		got.Names = append(got.Names, h.Names...)
 		got.Rescan = got.Rescan || h.Rescan
 		got.Asked = got.Asked || h.Asked
+		got.Peers = got.Peers || h.Peers
 		if h.Broken != nil {
 			got.Broken = h.Broken
 		}
@@ -93,6 +94,17 @@ func TestWatchHintsAtRequests(t *testing.T) {
 	until(t, w, "a request that is withdrawn", asked)
 }
 
+func TestWatchHintsAtPeers(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	w := watching(t, s)
+	peers := func(h Hints) bool { return h.Peers }
+	mustRegister(t, s)
+	until(t, w, "a worker", peers)
+	mustDo(t, os.Mkdir(s.abs(editingDir+"/"+s.writer+"-1"), 0o700))
+	until(t, w, "an editor", peers)
+}
+
 // Heartbeats, claims and results are no news: a watch that saw them would wake
 // every worker at every one of them.
 func TestWatchIsQuietAboutTheRest(t *testing.T) {
@@ -108,7 +120,7 @@ func TestWatchIsQuietAboutTheRest(t *testing.T) {
 	mustDo(t, err)
 	mustPut(t, s, "fence") // events come in order: after this one there is none of the others
 	h := until(t, w, "the last job", func(h Hints) bool { return len(h.Names) > 0 })
-	if len(h.Names) != 1 || h.Names[0] != filepath.Base(all(t, s)[0].Path) || h.Asked || h.Rescan {
+	if len(h.Names) != 1 || h.Names[0] != filepath.Base(all(t, s)[0].Path) || h.Asked || h.Rescan || h.Peers {
 		t.Errorf("have %+v", h)
 	}
 }
