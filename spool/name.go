@@ -98,10 +98,21 @@ const stampLen = len("20261123T084718123Z")
 
 func appendStamp(b []byte, t time.Time) []byte {
 	t = t.UTC()
-	b = t.AppendFormat(b, "20060102T150405")
+	year, month, day := t.Date()
+	hour, minute, second := t.Clock()
+	if year < 0 || year > 9999 { // no such name can be read back
+		return t.AppendFormat(b, "20060102T150405.000Z")
+	}
+	// By hand, as time.AppendFormat was a fifth of what a claim costs beside its rename.
+	b = append(b, byte('0'+year/1000), byte('0'+year/100%10))
+	b = append2(append2(append2(b, year%100), int(month)), day)
+	b = append(b, 'T')
+	b = append2(append2(append2(b, hour), minute), second)
 	ms := t.Nanosecond() / int(time.Millisecond)
 	return append(b, byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z')
 }
+
+func append2(b []byte, n int) []byte { return append(b, byte('0'+n/10), byte('0'+n%10)) }
 
 func parseStamp(s string) (time.Time, error) {
 	if len(s) != stampLen || s[8] != 'T' || s[18] != 'Z' {
