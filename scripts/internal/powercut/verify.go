@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -168,22 +169,34 @@ func (v *verifier) check(ctx context.Context, repair bool) ([]problem, error) {
 	return found.Breaches, nil
 }
 
+// repairs is how often check may have to mend: what is left of an enqueue is taken for
+// somebody's at work as long as another process has the number of the one that is gone, and
+// after a boot the numbers begin anew.
+const repairs = 3
+
 // mend has check repair what it can, and counts that; what is left is a breach.
 func (v *verifier) mend(ctx context.Context, mended map[string]int) error {
-	for _, repair := range []bool{true, false} {
-		found, err := v.check(ctx, repair)
+	var left []problem
+	for range repairs {
+		found, err := v.check(ctx, true)
 		if err != nil {
 			return err
 		}
 		for _, p := range found {
-			switch {
-			case p.Harmless:
-			case p.Repaired:
+			if p.Repaired {
 				mended[p.Code]++
-			default:
-				v.breach(unsound, "check: %s %s: %s", p.Code, p.Path, p.Problem)
 			}
 		}
+		if found, err = v.check(ctx, false); err != nil {
+			return err
+		}
+		left = slices.DeleteFunc(found, func(p problem) bool { return p.Harmless })
+		if !slices.ContainsFunc(left, func(p problem) bool { return p.Repairable }) {
+			break
+		}
+	}
+	for _, p := range left {
+		v.breach(unsound, "check: %s %s: %s", p.Code, p.Path, p.Problem)
 	}
 	return nil
 }
