@@ -85,12 +85,17 @@ func TestArrayKeepsItsLimit(t *testing.T) {
 	var mu sync.Mutex
 	running, most := 0, 0
 	var order []int
+	full := make(chan struct{}) // as many as may have begun: one that ended sooner would pass its turn on
 	handler := HandlerFunc(func(_ context.Context, r *Run) error {
 		mu.Lock()
 		running++
 		most = max(most, running)
 		order = append(order, r.Job.Array.Index)
+		if len(order) == limit {
+			close(full)
+		}
 		mu.Unlock()
+		<-full
 		defer func() {
 			mu.Lock()
 			running--

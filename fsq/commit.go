@@ -36,7 +36,7 @@ const (
 )
 
 // commitDelay is how long a group waits that begins so long after the last one that had
-// settlements in it. Who follows a single job hears of its end at once.
+// settlements in it. The first after a while is told of at once.
 func commitDelay(since time.Duration) time.Duration {
 	if since < 2*commitMany {
 		return commitMany

@@ -9,7 +9,19 @@ import (
 // find returns the job with this id. Of several, which only a copy made by hand can
 // make, the one that is furthest on.
 func (q *Queue) find(id string) (spool.Entry, error) {
+	names, _ := q.likely(id)
+	return q.findNear(id, names, time.Time{})
+}
+
+// findToShow is find for who only shows the job: of one that is done it takes the file for
+// the present that its record tells of, and does not look whether somebody has copied it
+// back into the queue.
+func (q *Queue) findToShow(id string) (spool.Entry, error) {
 	names, filed := q.likely(id)
+	return q.findNear(id, names, filed)
+}
+
+func (q *Queue) findNear(id string, names []spool.Name, filed time.Time) (spool.Entry, error) {
 	found, err := q.s.FindNear(id, names, filed)
 	if err != nil {
 		return spool.Entry{}, err

@@ -40,7 +40,8 @@ type incarnation struct {
 	looked   bool          // a scan was made since nothing has run in the pool
 	lookedAt uint64        // the count of the pool then
 	swept    chan struct{} // closed when dead workers were looked for once
-	watching atomic.Bool   // watch is not nil
+	watching atomic.Bool   // events tell of other workers
+	resting  atomic.Bool   // sweep looks only now and then, because of that
 	stirred  chan struct{} // receives when sweep is to look before its time
 
 	edited    time.Time     // when edits were last looked for that somebody left; of the goroutine of sweep
@@ -281,7 +282,7 @@ func (in *incarnation) startWatch() {
 		return
 	}
 	in.watch = watch
-	in.watching.Store(true)
+	in.watching.Store(watch.TellsOfPeers())
 }
 
 // stir has sweep look now: there may be something for it that it does not expect.
@@ -543,7 +544,8 @@ func (in *incarnation) takeHints() (rescan bool) {
 		in.watching.Store(false)
 		in.startWatch()
 	}
-	if h.Peers || h.Rescan || h.Broken != nil {
+	// Who does not rest looks soon: not all workers of a host at each newcomer.
+	if h.Peers && in.resting.Load() || h.Rescan || h.Broken != nil {
 		in.stir()
 	}
 	return h.Rescan

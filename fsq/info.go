@@ -150,7 +150,7 @@ func (q *Queue) lostWorkers(ctx context.Context) map[string]bool {
 
 // Get returns all that is known of a job. The error wraps ErrNotFound.
 func (q *Queue) Get(ctx context.Context, id string) (JobInfo, error) {
-	e, err := q.find(id)
+	e, err := q.findToShow(id)
 	if errors.Is(err, ErrNotFound) {
 		if i, ok := q.findDrop(id); ok {
 			return i, nil
@@ -232,7 +232,7 @@ const (
 // A nil file without an error means that the attempt has written nothing, or that
 // none has been begun (Attempt.Number is 0 then). The error wraps ErrNotFound.
 func (q *Queue) Log(id string, attempt int, stream Stream) (*os.File, Attempt, error) {
-	e, err := q.find(id)
+	e, err := q.findToShow(id)
 	if err != nil {
 		return nil, Attempt{}, err
 	}

@@ -23,8 +23,13 @@ func (in *incarnation) sweep(ctx context.Context) {
 		in.shareTurns()
 		// Spread out, so that the workers of a host do not all look at once.
 		pause := census.Soon(interval + time.Duration(rand.Int64N(int64(interval)/4+1)))
-		if in.watching.Load() && !in.queued.Load() && census.Alone() {
-			pause = max(pause, pollNet) // each time that an idle process wakes costs it a millisecond
+		// Each time that an idle process wakes costs it a millisecond. In this order: who comes
+		// before Alone looks is seen by it, and who comes later stirs.
+		in.resting.Store(in.watching.Load() && !in.queued.Load())
+		if in.resting.Load() && census.Alone() {
+			pause = max(pause, pollNet)
+		} else {
+			in.resting.Store(false)
 		}
 		select {
 		case <-ctx.Done():

@@ -50,9 +50,11 @@ func (c *Census) Forget() {
 }
 
 // Alone reports whether the last looks, this one's at workers and RecoverEdits', found
-// nobody, so that nothing can be to do before Watch tells of somebody. It is false on a
-// network file system, where nothing tells.
-func (c *Census) Alone() bool { return c.none.known() && c.s.noEdits.known() }
+// nobody, and nobody has come since. Who watches before it asks hears of who comes later.
+// It is false on a network file system, where nothing tells.
+func (c *Census) Alone() bool {
+	return c.none.holds(c.s, workDir, workersDir) && c.s.noEdits.holds(c.s, editingDir)
+}
 
 // Verdict is what a look at a worker told.
 type Verdict struct {
@@ -67,14 +69,16 @@ type Verdict struct {
 // registered. poll is the time between two looks and lease the time without a
 // heartbeat after which a worker is dead.
 func (c *Census) Look(poll, lease time.Duration) (verdicts []Verdict, err error) {
-	err = c.none.look(c.s, func() (bool, error) {
-		verdicts, err = c.look(poll, lease)
-		return len(verdicts) == 0, err
+	err = c.none.look(c.s, func() (nobody bool, err error) {
+		verdicts, nobody, err = c.look(poll, lease)
+		return nobody, err
 	}, workDir, workersDir)
 	return verdicts, err
 }
 
-func (c *Census) look(poll, lease time.Duration) ([]Verdict, error) {
+// look says nobody if no other worker has an entry or claims: of one that is just leaving
+// there is no verdict.
+func (c *Census) look(poll, lease time.Duration) (verdicts []Verdict, nobody bool, err error) {
 	s := c.s
 	// Claims first, then the registry: a worker registers before it makes the
 	// directory of its claims, so one that has claims and no entry is not a new one.
@@ -85,14 +89,14 @@ func (c *Census) look(poll, lease time.Duration) ([]Verdict, error) {
 		}
 		return nil
 	}); err != nil {
-		return nil, fmt.Errorf("look at workers: %w", err)
+		return nil, false, fmt.Errorf("look at workers: %w", err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	before := s.ops.now()
 	all, err := s.workers(c.read, c.own)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	after := s.ops.now()
 	c.read = make(map[string]Registered, len(all))
@@ -100,7 +104,6 @@ func (c *Census) look(poll, lease time.Duration) ([]Verdict, error) {
 		c.read[r.Worker] = r
 	}
 	present := map[string]bool{}
-	var verdicts []Verdict
 	for _, r := range all {
 		present[r.Worker] = true
 		dead, reason := s.judge(r)
@@ -128,7 +131,7 @@ func (c *Census) look(poll, lease time.Duration) ([]Verdict, error) {
 			verdicts = append(verdicts, Verdict{Registered: r, Dead: true, Reason: "not registered"})
 		}
 	}
-	return verdicts, nil
+	return verdicts, len(all) == 0 && len(owners) == 0, nil
 }
 
 // maxLease bounds what a registry entry can claim for itself.

@@ -99,7 +99,9 @@ func (s *Spool) findBound(id string, names []Name) (Entry, bool) {
 	}
 	ref := s.idPath(id)
 	bound, err := s.ops.look(s.abs(path.Dir(ref)), path.Base(ref))
-	if err != nil {
+	// The job and its binding are two names. A third is left of a power cut or of a hand:
+	// then the search decides which counts.
+	if err != nil || bound.nlink > 2 {
 		return Entry{}, false
 	}
 	is := func(e Entry) bool {

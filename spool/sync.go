@@ -79,6 +79,7 @@ func (d *dirSyncs) sync(dir string, fsync func(string) error) error {
 	q.running <- struct{}{}
 	defer func() { <-q.running }()
 	d.begin(q)
+	r.err = errors.New("the fsync was cut short") // if it panics
 	r.err = fsync(dir)
 	return r.err
 }

@@ -29,10 +29,10 @@ func changed(s *Spool, dirs []string) []time.Time {
 	times := make([]time.Time, len(dirs))
 	for i, dir := range dirs {
 		in, err := s.ops.look(s.abs(dir), ".")
-		if err != nil || now.Sub(in.mtime) < vacantAfter {
+		if err != nil || now.Sub(in.ctime) < vacantAfter {
 			return nil
 		}
-		times[i] = in.mtime
+		times[i] = in.ctime // nobody can set that, as rsync does the other
 	}
 	return times
 }
@@ -40,27 +40,27 @@ func changed(s *Spool, dirs []string) []time.Time {
 // look calls find, which says whether it found nothing in the directories, unless that is
 // known.
 func (v *vacant) look(s *Spool, find func() (nothing bool, err error), dirs ...string) error {
-	times := changed(s, dirs)
 	v.mu.Lock()
-	known := times != nil && slices.EqualFunc(times, v.since, time.Time.Equal)
-	v.mu.Unlock()
-	if known {
+	defer v.mu.Unlock()
+	times := changed(s, dirs)
+	if v.same(times) {
 		return nil
 	}
 	nothing, err := find()
 	if err != nil || !nothing {
 		times = nil
 	}
-	v.mu.Lock()
 	v.since = times
-	v.mu.Unlock()
 	return err
 }
 
-// known reports whether the last look found nothing, and the next one need not be made
-// before something changes.
-func (v *vacant) known() bool {
+// holds reports whether the last look found nothing, and nothing has changed since.
+func (v *vacant) holds(s *Spool, dirs ...string) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.since != nil
+	return v.same(changed(s, dirs))
+}
+
+func (v *vacant) same(times []time.Time) bool {
+	return times != nil && slices.EqualFunc(times, v.since, time.Time.Equal)
 }

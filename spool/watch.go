@@ -28,6 +28,7 @@ type Watch struct {
 	w     *fsnotify.Watcher
 	boxes string // the directory of the boxes, if these are collected
 	peers []string
+	whole bool // all of peers are watched
 	done  chan struct{}
 
 	mu    sync.Mutex
@@ -52,11 +53,14 @@ func (s *Spool) Watch() (*Watch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("watch the spool: %w", err)
 	}
+	whole := true
 	// Not workers/, in which each heartbeat would be an event: a worker makes its directory
 	// in processing/ right after its entry.
 	for _, d := range []string{pendingDir, ctlDir, ctlDir + "/" + string(Drain), ctlDir + "/" + string(Interrupt), cancelDir, signalDir, workDir, editingDir} {
 		older := d == cancelDir || d == signalDir || d == editingDir // a spool can be than these
-		if err := w.Add(s.abs(d)); err != nil && !(older && errors.Is(err, fs.ErrNotExist)) {
+		err := w.Add(s.abs(d))
+		whole = whole && (d != editingDir || err == nil)
+		if err != nil && !(older && errors.Is(err, fs.ErrNotExist)) {
 			_ = w.Close()
 			return nil, fmt.Errorf("watch %s: %w", d, err)
 		}
@@ -67,10 +71,14 @@ func (s *Spool) Watch() (*Watch, error) {
 		x.boxes = s.abs(boxesDir)
 		x.watchBoxes(s.dir)
 	}
-	x.peers = []string{s.abs(workDir), s.abs(editingDir)}
+	x.peers, x.whole = []string{s.abs(workDir), s.abs(editingDir)}, whole
 	go x.run(s.abs(pendingDir))
 	return x, nil
 }
+
+// TellsOfPeers reports whether Hints.Peers can be relied upon: in a spool that is older than
+// edits their directory may come later, and is not watched then.
+func (x *Watch) TellsOfPeers() bool { return x.whole }
 
 func (x *Watch) run(pending string) {
 	defer close(x.done)
