@@ -85,7 +85,7 @@ func (d *dirSyncs) sync(dir string, fsync func(string) error) error {
 }
 
 // Sync makes all transitions durable that touched the directories before the call;
-// dirs are relative to the spool. Concurrent calls share the work.
+// dirs are relative to the spool. Many concurrent calls share fsyncs (syncsAtOnce).
 func (s *Spool) Sync(dirs ...string) error {
 	var errs []error
 	for _, d := range dirs {
