@@ -259,7 +259,7 @@ func parseRollup(data []byte) (rollup, error) {
 	var r rollup
 	err := json.Unmarshal(data, &r)
 	switch {
-	case err == nil && r.Format > rollupFormat:
+	case r.Format > rollupFormat:
 		return rollup{}, fmt.Errorf("%w: it has format %d, this program knows %d", errNewerHistory, r.Format, rollupFormat)
 	case err != nil || r.Format != rollupFormat:
 		return rollup{}, errOddHistory
@@ -421,6 +421,16 @@ func (r *rollup) file(now time.Time) ([]byte, error) {
 			}
 			return max(least, widthAt(t, now))
 		}, now)
+		data, err = r.encode()
+	}
+	// Durations of all lengths in each hour of a month: nothing but forgetting helps.
+	for err == nil && len(data) > spool.MaxHistoryBytes && len(r.Buckets) > 0 {
+		n := (len(r.Buckets) + 7) / 8
+		for _, b := range r.Buckets[:n] {
+			r.Before.tally.plus(b.tally)
+			r.Since = b.At + b.Minutes*60
+		}
+		r.Buckets = r.Buckets[n:]
 		data, err = r.encode()
 	}
 	return data, err
