@@ -3,7 +3,9 @@ package fsq
 import (
 	"context"
 	"errors"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -126,14 +128,12 @@ const maxUnwritten = 24 * 60
 
 // bound drops the oldest.
 func (u unwritten) bound() {
-	for len(u) > maxUnwritten {
-		oldest := int64(0)
-		for at := range u {
-			if oldest == 0 || at < oldest {
-				oldest = at
-			}
-		}
-		delete(u, oldest)
+	if len(u) <= maxUnwritten {
+		return
+	}
+	minutes := slices.Sorted(maps.Keys(u))
+	for _, at := range minutes[:len(u)-maxUnwritten] {
+		delete(u, at)
 	}
 }
 
