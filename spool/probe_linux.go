@@ -41,7 +41,8 @@ func mountOf(dir string) Mount {
 		m.FreeFiles, m.Files = st.Ffree, st.Files
 	}
 	if strings.HasPrefix(m.Type, "ext") {
-		m.NoJournal = noJournal(dev)
+		task, known := journalTask(dev)
+		m.NoJournal = known && task == noJournalTask
 	}
 	m.Watches, m.Instances = kernelLimit("max_user_watches"), kernelLimit("max_user_instances")
 	return m
@@ -74,15 +75,18 @@ func unescapeMount(s string) string {
 	return s
 }
 
-// noJournal reports whether the ext4 on this device says that it has no journal: mountinfo
-// does not tell. Where /sys is hidden nothing is known, which is no.
-func noJournal(dev string) bool {
+// noJournalTask is what an ext4 without a journal says of the task that looks after it.
+const noJournalTask = "<none>"
+
+// journalTask is what the ext4 on this device says of its journal: mountinfo does not
+// tell. Where /sys is hidden nothing is known.
+func journalTask(dev string) (task string, known bool) {
 	link, err := os.Readlink("/sys/dev/block/" + dev)
 	if err != nil {
-		return false
+		return "", false
 	}
 	b, err := os.ReadFile("/sys/fs/ext4/" + filepath.Base(link) + "/journal_task")
-	return err == nil && string(bytes.TrimSpace(b)) == "<none>"
+	return string(bytes.TrimSpace(b)), err == nil
 }
 
 func kernelLimit(name string) int {
