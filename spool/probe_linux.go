@@ -21,7 +21,7 @@ func mountOf(dir string) Mount {
 			id = strconv.FormatUint(x.Mnt_id, 10)
 		}
 	}
-	if b, err := os.ReadFile("/proc/self/mountinfo"); err == nil {
+	if b, err := readKernelFile("/proc/self/mountinfo"); err == nil {
 		m = parseMountinfo(b, id, dev)
 	}
 	var st unix.Statfs_t
@@ -85,12 +85,12 @@ func journalTask(dev string) (task string, known bool) {
 	if err != nil {
 		return "", false
 	}
-	b, err := os.ReadFile("/sys/fs/ext4/" + filepath.Base(link) + "/journal_task")
+	b, err := readKernelFile("/sys/fs/ext4/" + filepath.Base(link) + "/journal_task")
 	return string(bytes.TrimSpace(b)), err == nil
 }
 
 func kernelLimit(name string) int {
-	b, err := os.ReadFile("/proc/sys/fs/inotify/" + name)
+	b, err := readKernelFile("/proc/sys/fs/inotify/" + name)
 	if err != nil {
 		return 0
 	}
