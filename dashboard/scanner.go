@@ -177,6 +177,7 @@ func (r *round) run() {
 	close(r.ready)
 	var others sync.WaitGroup
 	defer others.Wait()
+	others.Go(r.record)
 	if len(r.s.d.opt.Queues) == 0 {
 		others.Go(func() { fsq.WatchQueues(r.ctx, r.s.d.opt.Dir, r.open) })
 	}
