@@ -59,6 +59,9 @@ func (q *Queue) Cancel(ctx context.Context, id string) (Cancellation, error) {
 				return Cancellation{ID: id, State: Processing, By: e.Worker, attempt: e.Attempt}, nil
 			}
 		default:
+			if asked && e.Attempt == attempt && stateOf(e, q.now()) == Cancelled {
+				return Cancellation{ID: id, State: Cancelled}, q.s.WithdrawDemand(spool.Demand{ID: id}) // the worker was faster than this look
+			}
 			err := fmt.Errorf("job %q has ended already, it is %s: %w", id, stateOf(e, q.now()), ErrState)
 			if asked { // nobody else takes it back, and it would be about this job once it is retried
 				err = errors.Join(err, q.s.WithdrawDemand(spool.Demand{ID: id}))
