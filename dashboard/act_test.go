@@ -38,6 +38,7 @@ func (r *rig) mixed() {
 
 // Each action does to one job what the command does, or says why not.
 func TestActions(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		action, id, body string
 		status           int
@@ -117,6 +118,7 @@ func TestActionsOnOthers(t *testing.T) {
 
 // Bulk is for ids, for a filter, or for all; and says of each what came of it.
 func TestBulk(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		action, body string
 		status       int

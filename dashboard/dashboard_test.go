@@ -74,6 +74,19 @@ func (r *rig) putIn(q *fsq.Queue, doc string) string {
 	return j.ID
 }
 
+// enqueue enqueues commands.
+func (r *rig) enqueue(commands ...string) (ids []string) {
+	r.t.Helper()
+	for _, c := range commands {
+		j, err := r.q.Enqueue(r.t.Context(), fsq.Job{Command: fsq.Command{Shell: c}})
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		ids = append(ids, j.ID)
+	}
+	return ids
+}
+
 // queue makes another queue.
 func (r *rig) queue(name string) *fsq.Queue {
 	r.t.Helper()

@@ -195,18 +195,18 @@ func TestBackStaysHere(t *testing.T) {
 	for _, base := range []string{"", "/queue"} {
 		d := &Dashboard{base: base}
 		for to, want := range map[string]string{
-			base + "/jobs?state=dead":      base + "/jobs?state=dead",
-			base + "/jobs/a%2Fb":           base + "/jobs/a%2Fb",
-			base + "/dead#group":           base + "/dead#group",
-			"":                             base + "/",
-			"https://evil.example/":        base + "/",
-			"//evil.example/":              base + "/",
-			base + "//evil.example/":       base + "/",
-			`/\evil.example`:               base + "/",
-			"javascript:alert(1)":          base + "/",
-			"jobs":                         base + "/",
-			"/\t/evil.example":             base + "/",
-			"http:evil.example":            base + "/",
+			base + "/jobs?state=dead":       base + "/jobs?state=dead",
+			base + "/jobs/a%2Fb":            base + "/jobs/a%2Fb",
+			base + "/dead#group":            base + "/dead#group",
+			"":                              base + "/",
+			"https://evil.example/":         base + "/",
+			"//evil.example/":               base + "/",
+			base + "//evil.example/":        base + "/",
+			`/\evil.example`:                base + "/",
+			"javascript:alert(1)":           base + "/",
+			"jobs":                          base + "/",
+			"/\t/evil.example":              base + "/",
+			"http:evil.example":             base + "/",
 			base + "/jobs\r\nSet-Cookie: a": base + "/",
 		} {
 			if base != "" && to == base+"//evil.example/" {
