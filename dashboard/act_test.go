@@ -90,6 +90,21 @@ func TestActions(t *testing.T) {
 	}
 }
 
+// Who has done what to a job is in its history, by the name of his token.
+func TestActionsAreRemembered(t *testing.T) {
+	r := newRig(t, withToken)
+	id := r.put(`{"command":"true"}`)
+	for i, token := range []string{secret, "another-token-of-nobody"} {
+		if w := r.do("POST", "/api/v1/jobs/"+id+"/set", fmt.Sprintf(`{"priority":%d}`, i+1), "Authorization", "Bearer "+token); w.Code != 200 {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+	}
+	j, err := r.q.Get(t.Context(), id)
+	if err != nil || len(j.Actions) != 2 || j.Actions[0].By != "dashboard alice" || j.Actions[1].By != "dashboard 127.0.0.1" || j.Actions[0].Action != fsq.ActionSet {
+		t.Errorf("%+v %v", j.Actions, err)
+	}
+}
+
 // A job that runs is asked to end; a file that never became one can be removed.
 func TestActionsOnOthers(t *testing.T) {
 	r := newRig(t)
