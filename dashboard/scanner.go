@@ -70,7 +70,11 @@ type liveQueue struct {
 	facts facts
 }
 
-func newScanner(d *Dashboard) *scanner { return &scanner{d: d, linger: linger} }
+// newScanner numbers its versions from the time on, so that pages of an earlier process
+// have none of them.
+func newScanner(d *Dashboard) *scanner {
+	return &scanner{d: d, linger: linger, version: uint64(d.now().UnixMilli())}
+}
 
 // look begins to look; what it returns ends it. The queues are followed meanwhile, and
 // some time longer. It is nil if the scanner is closed.
@@ -92,6 +96,20 @@ func (s *scanner) look() (*round, func()) {
 		s.all.Go(r.run)
 	}
 	return s.round, sync.OnceFunc(s.leave)
+}
+
+// nudge has the next snapshot look at everything: somebody here has changed something.
+func (s *scanner) nudge() {
+	s.mu.Lock()
+	r := s.round
+	s.mu.Unlock()
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	r.factAt = time.Time{}
+	r.mu.Unlock()
+	r.touch()
 }
 
 func (s *scanner) leave() {
@@ -163,14 +181,14 @@ func (r *round) run() {
 	if len(r.s.d.opt.Queues) == 0 {
 		others.Go(func() { fsq.WatchQueues(r.ctx, r.s.d.opt.Dir, r.open) })
 	}
-	for {
+	for told := uint64(0); ; {
 		select {
 		case <-r.ctx.Done():
 			return
 		case <-r.changed:
 		}
-		before := r.latestVersion()
-		if r.snapshot().Version != before {
+		if s := r.snapshot(); s.Version != told {
+			told = s.Version
 			r.wake()
 		}
 		// What comes fast is shown together: no page is told more often than once a second.
@@ -182,15 +200,6 @@ func (r *round) run() {
 	}
 }
 
-func (r *round) latestVersion() uint64 {
-	r.taking.Lock()
-	defer r.taking.Unlock()
-	if r.latest == nil {
-		return 0
-	}
-	return r.latest.Version
-}
-
 // touch is told by whoever follows a queue that something may have changed.
 func (r *round) touch() {
 	r.mu.Lock()
@@ -199,6 +208,20 @@ func (r *round) touch() {
 	select {
 	case r.changed <- struct{}{}:
 	default:
+	}
+}
+
+// listen returns a channel that receives when there is another version, until forget is
+// called.
+func (r *round) listen() (news <-chan struct{}, forget func()) {
+	c := make(chan struct{}, 1)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.wakers[c] = true
+	return c, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.wakers, c)
 	}
 }
 
@@ -303,16 +326,16 @@ func (r *round) take(now time.Time) *snapshot {
 }
 
 // number gives a snapshot the version of the one before, unless there is something new.
-func (sc *scanner) number(s *snapshot) {
-	print := fingerprint(s)
-	sc.mu.Lock()
-	defer sc.mu.Unlock()
-	sc.taken++
-	if sc.version == 0 || print != sc.print {
-		sc.version++
-		sc.print = print
+func (s *scanner) number(shot *snapshot) {
+	print := fingerprint(shot)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.taken++
+	if print != s.print {
+		s.version++
+		s.print = print
 	}
-	s.Version = sc.version
+	shot.Version = s.version
 }
 
 // lookAtFacts looks at what nothing tells of, now and then. The caller has taking.

@@ -41,6 +41,7 @@ var (
 		"queuectl worker stop": {stopResult{}},
 		"queuectl kill":        {actResult{}},
 		"queuectl edit":        {actResult{}},
+		"queuectl dashboard":   {dashboardInfo{}},
 	}
 	// silentCommands print nothing, or what the job that they run prints.
 	silentCommands = []string{"queuectl run", "queuectl watch", "queuectl config set", "queuectl config unset"}
