@@ -29,13 +29,9 @@ func (q *Queue) DeadLetters(ctx context.Context, limit int, also ...State) ([]Jo
 	if err != nil {
 		return nil, nil, err
 	}
-	found, err := q.s.Rejects()
+	rejected, err := q.Rejects()
 	if err != nil {
 		return nil, nil, err
-	}
-	rejected := make([]Rejected, 0, len(found))
-	for _, r := range found {
-		rejected = append(rejected, Rejected{Queue: q.Name(), Name: r.Base, Dropped: r.Name(), At: r.At, Reason: r.Reason, Size: r.Size, File: spool.RejectedPath(r.Base)})
 	}
 	return jobs, rejected, nil
 }
@@ -154,4 +150,29 @@ func (q *Queue) RemoveDead(ctx context.Context, id string) error {
 		return err
 	}
 	return q.s.Remove(e)
+}
+
+// Rejects lists the rejected files, oldest first.
+func (q *Queue) Rejects() ([]Rejected, error) {
+	found, err := q.s.Rejects()
+	if err != nil {
+		return nil, err
+	}
+	rejected := make([]Rejected, 0, len(found))
+	for _, r := range found {
+		rejected = append(rejected, Rejected{Queue: q.Name(), Name: r.Base, Dropped: r.Name(), At: r.At, Reason: r.Reason, Size: r.Size, File: spool.RejectedPath(r.Base)})
+	}
+	return rejected, nil
+}
+
+// Drops counts the dropped files that no worker has adopted yet, and those of them that are
+// no jobs so far. It lists all that waits.
+func (q *Queue) Drops() (dropped, unfinished int, err error) {
+	err = q.s.Drops(func(base string) {
+		dropped++
+		if q.dropInfo(base).Error != "" {
+			unfinished++
+		}
+	})
+	return dropped, unfinished, err
 }

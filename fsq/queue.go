@@ -51,6 +51,10 @@ func Init(dir, group string) (*Queue, error) {
 // Dir is the absolute path of the queue's own spool.
 func (q *Queue) Dir() string { return q.s.Dir() }
 
+// Polls reports whether changes are found by looking again and again, because the file
+// system tells of none.
+func (q *Queue) Polls() bool { return q.s.Network() }
+
 // Config is what the queue was opened with.
 func (q *Queue) Config() Config { return q.cfg }
 

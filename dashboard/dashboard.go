@@ -1,0 +1,133 @@
+package dashboard
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/queuectl/queuectl/fsq"
+)
+
+// Options say what a Dashboard shows, and to whom.
+type Options struct {
+	Dir    string   // the spool; it may be made later
+	Queues []string // names of the queues; none: all, also those that are made later
+	// Open opens one of the queues; the error wraps fs.ErrNotExist if there is none. nil: with
+	// the settings in the spool. It is called concurrently, and often.
+	Open func(name string) (*fsq.Queue, error)
+
+	BasePath     string   // such as "/queue"; "": the dashboard is all that the server serves
+	Tokens       []Token  // who may ask; none: everybody who reaches it
+	AllowHosts   []string // names in Host headers, beside those of this machine; "*": any
+	ReadOnly     bool     // refuse whatever changes something
+	AllowEnqueue bool     // take jobs over the web: whoever may then runs commands here
+
+	Version string       // of the program, to be shown; "": fsq.Version
+	Log     *slog.Logger // what goes wrong with no one to tell; nil: nobody is told
+}
+
+// Token is a secret by which somebody is let in.
+type Token struct {
+	Name   string // who it is, for the history of jobs; "": nobody in particular
+	Secret string
+}
+
+// Dashboard is an http.Handler. It is safe for concurrent use.
+type Dashboard struct {
+	opt  Options
+	base string // BasePath, without a slash at its end
+	mux  *http.ServeMux
+	scan *scanner
+	now  func() time.Time
+}
+
+// New makes a Dashboard. Nothing runs before somebody asks for something; Close ends what
+// runs then.
+func New(opt Options) (*Dashboard, error) {
+	d := &Dashboard{opt: opt, base: strings.TrimRight(opt.BasePath, "/"), now: time.Now}
+	if d.base != "" && !strings.HasPrefix(d.base, "/") {
+		return nil, fmt.Errorf("the base path must begin with a slash, not %q", opt.BasePath)
+	}
+	if opt.Dir == "" {
+		return nil, errors.New("the dashboard needs the directory of a spool")
+	}
+	if d.opt.Open == nil {
+		d.opt.Open = func(name string) (*fsq.Queue, error) { return openQueue(opt.Dir, name) }
+	}
+	if d.opt.Version == "" {
+		d.opt.Version = fsq.Version
+	}
+	if d.opt.Log == nil {
+		d.opt.Log = slog.New(slog.DiscardHandler)
+	}
+	d.scan = newScanner(d)
+	d.mux = d.routes()
+	return d, nil
+}
+
+// Close ends the scan and the connections that are told of changes.
+func (d *Dashboard) Close() { d.scan.close() }
+
+// Handler is d itself.
+func (d *Dashboard) Handler() http.Handler { return d }
+
+// ServeHTTP serves a page, a call or an event stream.
+func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.mux.ServeHTTP(w, r) }
+
+func (d *Dashboard) routes() *http.ServeMux {
+	mux := http.NewServeMux()
+	for pattern, h := range map[string]http.HandlerFunc{
+		"GET /{$}":           d.pageOverview,
+		"GET /jobs":          d.pageJobs,
+		"GET /jobs/{id}":     d.pageJob,
+		"GET /dead":          d.pageDead,
+		"GET /queues":        d.pageQueues,
+		"GET /workers":       d.pageWorkers,
+		"GET /static/{file}": d.static,
+		"GET /metrics":       d.metrics,
+	} {
+		method, path, _ := strings.Cut(pattern, " ")
+		mux.HandleFunc(method+" "+d.base+path, h)
+	}
+	return mux
+}
+
+// url is the path of a page, a file or a call below the base path.
+func (d *Dashboard) url(path string) string { return d.base + path }
+
+// queues opens the queues that are shown, in order. No spool is none; a queue that is
+// removed meanwhile is left out.
+func (d *Dashboard) queues() ([]*fsq.Queue, error) {
+	names, err := d.names()
+	if err != nil {
+		return nil, err
+	}
+	qs := make([]*fsq.Queue, 0, len(names))
+	for _, name := range names {
+		q, err := d.opt.Open(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		qs = append(qs, q)
+	}
+	return qs, nil
+}
+
+// names are those of the queues that are shown.
+func (d *Dashboard) names() ([]string, error) {
+	if len(d.opt.Queues) > 0 {
+		return d.opt.Queues, nil
+	}
+	names, err := fsq.QueueNames(d.opt.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return names, err
+}

@@ -1,0 +1,43 @@
+package dashboard
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+)
+
+// flash is what came of an action, for the page that is shown next, and once.
+type flash struct {
+	Text   string `json:"text"`
+	Failed bool   `json:"failed"` // not all that was asked for was done
+}
+
+const flashCookie = "queuectl-flash"
+
+// setFlash leaves a message for the next page.
+func (d *Dashboard) setFlash(w http.ResponseWriter, f flash) {
+	data, err := json.Marshal(f)
+	if err != nil {
+		return
+	}
+	http.SetCookie(w, &http.Cookie{
+		Name: flashCookie, Value: base64.RawURLEncoding.EncodeToString(data), Path: d.base + "/",
+		MaxAge: 60, HttpOnly: true, SameSite: http.SameSiteStrictMode,
+	})
+}
+
+// takeFlash is the message of the action before, and is nil if there is none. It must be
+// called before the page is written.
+func (d *Dashboard) takeFlash(w http.ResponseWriter, r *http.Request) *flash {
+	c, err := r.Cookie(flashCookie)
+	if err != nil {
+		return nil
+	}
+	http.SetCookie(w, &http.Cookie{Name: flashCookie, Path: d.base + "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteStrictMode})
+	data, err := base64.RawURLEncoding.DecodeString(c.Value)
+	var f flash
+	if err != nil || json.Unmarshal(data, &f) != nil || f.Text == "" {
+		return nil
+	}
+	return &f
+}
