@@ -43,6 +43,8 @@ type Dashboard struct {
 	mux  *http.ServeMux
 	scan *scanner
 	now  func() time.Time
+
+	pages pages
 }
 
 // New makes a Dashboard. Nothing runs before somebody asks for something; Close ends what
