@@ -52,6 +52,7 @@ type incarnation struct {
 	freed   *mailbox[freed]
 	adopter *adopter
 	commits *committer
+	records *recorder
 
 	drained  chan struct{}   // closed when no new jobs are taken
 	runs     context.Context // cancelled to stop all running jobs
@@ -91,13 +92,14 @@ func newIncarnation(w *Worker, lease *spool.Lease) *incarnation {
 	in.runs, in.stopRuns = context.WithCancelCause(context.Background())
 	in.commits = newCommitter(w, lease)
 	in.adopter = newAdopter(w)
+	in.records = newRecorder(w)
 	return in
 }
 
 func (in *incarnation) run(ctx context.Context) error {
 	var background sync.WaitGroup
 	quit, stop := context.WithCancel(context.Background())
-	for _, f := range []func(context.Context){in.heartbeat, in.sweep, in.tidy, in.adopter.run, in.commits.run} {
+	for _, f := range []func(context.Context){in.heartbeat, in.sweep, in.tidy, in.adopter.run, in.commits.run, in.records.run} {
 		background.Go(func() { f(quit) })
 	}
 	in.startWatch()
@@ -110,6 +112,7 @@ func (in *incarnation) run(ctx context.Context) error {
 	stop()
 	background.Wait()
 	in.commits.flush()
+	in.records.close()
 	in.giveBack()
 	if leaveErr := in.lease.Leave(); err == nil {
 		err = leaveErr

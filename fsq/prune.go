@@ -57,6 +57,9 @@ func (q *Queue) Prune(ctx context.Context, opt PruneOptions) (PruneResult, error
 		if err := q.recover(); err != nil {
 			return r, err
 		}
+		// What is pruned is not counted any more. That the history cannot be written must not
+		// keep a full disk full.
+		_ = q.Roll(ctx, nil)
 	}
 	meant := q.meant(opt.Where, now)
 	p, err := q.s.Prune(done, dead, opt.DryRun, func(e spool.Entry) bool {

@@ -42,6 +42,7 @@ func (s *slot) settle(e ending) (again spool.Name) {
 		s.in.adopter.found.put(settled.Next)
 	}
 	s.in.commits.add(settled, s.event(d, e))
+	s.in.records.ended(q.s.Now(), d.Outcome == OutcomeFailed || d.Outcome == OutcomeTimeout)
 	if settled.State == spool.Pending {
 		return settled.Name
 	}

@@ -19,11 +19,11 @@ type Breach struct {
 	Repair  func() error // nil: a person must decide
 }
 
-// Harmless reports whether it is only what a removal by hand, or a death, leaves over:
-// nothing depends on it, and FORMAT.md expects it.
+// Harmless reports whether it is only what a removal by hand, or a death, leaves over, or
+// a history that was set aside: nothing depends on it, and FORMAT.md expects it.
 func (b Breach) Harmless() bool {
 	switch b.Code {
-	case "stale-id", "stale-log", "stale-reason", "stale-request":
+	case "stale-id", "stale-log", "stale-reason", "stale-request", "odd-history":
 		return true
 	}
 	return false
@@ -41,7 +41,7 @@ type Report struct {
 func (s *Spool) Check(valid func(Entry, []byte) error) (Report, error) {
 	c := &checker{s: s, valid: valid, jobs: map[string][]Entry{}}
 	for _, step := range []func() error{
-		c.topLevel, c.states, c.strays, c.queues, c.duplicates, c.staging, c.edits, c.bindings, c.logs, c.workers, c.rejects,
+		c.topLevel, c.states, c.strays, c.queues, c.duplicates, c.staging, c.edits, c.bindings, c.logs, c.workers, c.rejects, c.history,
 	} {
 		// What lies in a directory that is missing cannot be looked at; the breach says so.
 		if err := step(); err != nil && !(c.missing && errors.Is(err, fs.ErrNotExist)) {
@@ -65,7 +65,7 @@ type checker struct {
 func (c *checker) add(b Breach) { c.report.Breaches = append(c.report.Breaches, b) }
 
 func (c *checker) topLevel() error {
-	known := map[string]bool{formatFile: true, configFile: true, lockFile: true, "lost+found": true, queuesDir: c.s.queue == DefaultQueue, boxesDir: true}
+	known := map[string]bool{formatFile: true, configFile: true, lockFile: true, "lost+found": true, queuesDir: c.s.queue == DefaultQueue, boxesDir: true, statsDir: true}
 	for _, d := range append([]string{"."}, skeleton...) {
 		known[d] = true
 		in, err := c.s.ops.look(c.s.abs(path.Dir(d)), path.Base(d))

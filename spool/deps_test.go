@@ -219,8 +219,8 @@ func TestTransitionsAreInFewFiles(t *testing.T) {
 	}{
 		{
 			"renames", []string{"rename"},
-			[]string{"config.go", "edit.go", "probe.go", "put.go"},
-			"a rename whose reply can be lost must go through move (put.go); the settings are no state; an edit replaces a binding, so that its target proves nothing; a probe tries the calls on files of its own",
+			[]string{"config.go", "edit.go", "history.go", "probe.go", "put.go"},
+			"a rename whose reply can be lost must go through move (put.go); the settings and the history are no state; an edit replaces a binding, so that its target proves nothing; a probe tries the calls on files of its own",
 		},
 		{
 			"moves", []string{"move", "moveInto"},
@@ -239,7 +239,7 @@ func TestTransitionsAreInFewFiles(t *testing.T) {
 		},
 		{
 			"removals", []string{"unlink"},
-			[]string{"cancel.go", "check.go", "clock.go", "collect.go", "config.go", "demand.go", "drop.go", "editing.go", "lease.go", "log.go", "open.go", "pause.go", "probe.go", "put.go", "reap.go", "recover.go", "reject.go", "remove_queue.go", "request.go", "reserve.go", "retry.go", "sweep.go"},
+			[]string{"cancel.go", "check.go", "clock.go", "collect.go", "config.go", "demand.go", "drop.go", "editing.go", "history.go", "lease.go", "log.go", "open.go", "pause.go", "probe.go", "put.go", "reap.go", "recover.go", "reject.go", "remove_queue.go", "request.go", "reserve.go", "retry.go", "sweep.go"},
 			"no program deletes what it cannot read",
 		},
 	} {

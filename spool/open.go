@@ -226,7 +226,7 @@ func (s *Spool) make(group string) error {
 // onlyOurs refuses to make a spool among other people's files. The format is ours
 // too: another process may have made the spool since it was looked for.
 func (s *Spool) onlyOurs() error {
-	ours := map[string]bool{lockFile: true, formatFile: true, queuesDir: true, boxesDir: true}
+	ours := map[string]bool{lockFile: true, formatFile: true, queuesDir: true, boxesDir: true, statsDir: true}
 	for _, d := range skeleton {
 		ours[d] = true
 	}

@@ -189,7 +189,7 @@ func (r *removal) list() error {
 
 // tree is what is below a queue's directory besides what fence removes.
 func (r *removal) tree() []string {
-	return []string{doneDir, deadDir, rejectedDir, logsDir, ctlDir, idsDir}
+	return []string{doneDir, deadDir, rejectedDir, logsDir, ctlDir, idsDir, statsDir}
 }
 
 func (r *removal) remove() error {
