@@ -45,6 +45,7 @@ type Dashboard struct {
 	now  func() time.Time
 
 	pages pages
+	pasts past
 }
 
 // New makes a Dashboard. Nothing runs before somebody asks for something; Close ends what
@@ -83,14 +84,15 @@ func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.mux.Se
 func (d *Dashboard) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	for pattern, h := range map[string]http.HandlerFunc{
-		"GET /{$}":           d.pageOverview,
-		"GET /jobs":          d.pageJobs,
-		"GET /jobs/{id}":     d.pageJob,
-		"GET /dead":          d.pageDead,
-		"GET /queues":        d.pageQueues,
-		"GET /workers":       d.pageWorkers,
-		"GET /static/{file}": d.static,
-		"GET /metrics":       d.metrics,
+		"GET /{$}":              d.pageOverview,
+		"GET /jobs":             d.pageJobs,
+		"GET /jobs/{id}":        d.pageJob,
+		"GET /jobs/{id}/output": d.jobOutput,
+		"GET /dead":             d.pageDead,
+		"GET /queues":           d.pageQueues,
+		"GET /workers":          d.pageWorkers,
+		"GET /static/{file}":    d.static,
+		"GET /metrics":          d.metrics,
 	} {
 		method, path, _ := strings.Cut(pattern, " ")
 		mux.HandleFunc(method+" "+d.base+path, h)

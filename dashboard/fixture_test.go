@@ -307,7 +307,7 @@ func (f *fixture) claimed(t testing.TB, queue, worker string, n spool.Name, j fs
 // lose leaves a worker of another host behind that was last heard of long ago, with a job.
 func (f *fixture) lose(t testing.TB, job func(int, string) fsq.Job) {
 	t.Helper()
-	worker := lostWorker
+	worker := "web7.2211.abcdefghijklm"
 	holder := spool.Holder{
 		Worker: worker, Host: "web7", BootID: "another", PID: 2211, Slots: 4, Version: "0.1.0",
 		StartedAt: spool.Truncate(f.now.Add(-26 * time.Hour)), LeaseMS: 180_000,

@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -88,7 +89,7 @@ func (p *jobsPage) list(r *http.Request, d *Dashboard) error {
 	return nil
 }
 
-func (p *jobsPage) total(page fsq.JobPage) {
+func (p *jobsPage) total(page listing) {
 	shown := len(page.Jobs)
 	switch {
 	case page.Total != nil:
@@ -192,4 +193,22 @@ func (p *jobsPage) columns() {
 		}
 		p.Columns = append(p.Columns, col)
 	}
+}
+
+// listing is a part of the list of jobs.
+type listing struct {
+	Jobs     []fsq.JobInfo
+	Next     string
+	Total    *int
+	Examined int
+	Partial  bool
+}
+
+func (d *Dashboard) listJobs(ctx context.Context, f filter) (listing, error) {
+	qs, err := d.queues()
+	if err != nil {
+		return listing{}, err
+	}
+	jobs, _, err := fsq.ListAll(ctx, qs, fsq.ListOptions{States: f.States, Limit: f.Limit, Details: true})
+	return listing{Jobs: jobs}, err
 }

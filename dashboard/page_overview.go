@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/queuectl/queuectl/fsq"
@@ -343,14 +344,22 @@ func (d *Dashboard) history(ctx context.Context, span string, p *overview) {
 	}
 	v := p.snap.View
 	p.Spark = sparkline(v.Ended, v.Failed, 30)
-	p.Through = []through{
-		throughOf("Last minute", true, sum(v.Ended, 60), sum(v.Failed, 60)),
-		{Name: "Last hour"}, {Name: "Last day"},
+	p.Through = []through{throughOf("Last minute", true, sum(v.Ended, 60), sum(v.Failed, 60)), {Name: "Last hour"}, {Name: "Last day"}}
+	qs, err := d.queues()
+	if err != nil || len(qs) == 0 {
+		return
 	}
-	_ = ctx
-	_ = math.NaN
+	hour, day, err := d.pasts.of(ctx, qs, p.Now)
+	if err == nil {
+		p.Through[1], p.Through[2] = throughIn("Last hour", hour), throughIn("Last day", day)
+	}
+	h, err := fsq.HistoryOf(ctx, chosen.span, 0, qs...)
+	if err != nil {
+		p.Problem = cmp.Or(p.Problem, err.Error())
+		return
+	}
+	p.Figures = figures(h)
 }
-
 func throughOf(name string, known bool, done, failed int) through {
 	t := through{Name: name, Known: known, Done: done, Failed: failed}
 	if failed > 0 {
@@ -358,3 +367,114 @@ func throughOf(name string, known bool, done, failed int) through {
 	}
 	return t
 }
+
+// throughIn adds up a history.
+func throughIn(name string, h fsq.History) through {
+	t := through{Name: name}
+	done, failed := 0, 0
+	for _, p := range h.Points {
+		if p.Ended != nil {
+			t.Known = true
+			done += p.Ended.Done
+			failed += p.Ended.FailedAttempts
+		}
+	}
+	return throughOf(name, t.Known, done, failed)
+}
+
+// figures are the graphs of a history; none if nothing is known.
+func figures(h fsq.History) []figure {
+	n := len(h.Points)
+	series := func(name, class string, value func(fsq.HistoryPoint) float64) graphSeries {
+		s := graphSeries{Name: name, Class: class, Values: make([]float64, n)}
+		for i, p := range h.Points {
+			s.Values[i] = value(p)
+		}
+		return s
+	}
+	unknown := math.NaN()
+	ended := func(count func(*fsq.Ended) int) func(fsq.HistoryPoint) float64 {
+		return func(p fsq.HistoryPoint) float64 {
+			if p.Ended == nil {
+				return unknown
+			}
+			return float64(count(p.Ended))
+		}
+	}
+	depth := func(count func(*fsq.Depth) float64) func(fsq.HistoryPoint) float64 {
+		return func(p fsq.HistoryPoint) float64 {
+			if p.Depth == nil {
+				return unknown
+			}
+			return count(p.Depth)
+		}
+	}
+	spread := func(of func(fsq.HistoryPoint) *fsq.Spread, value func(*fsq.Spread) float64) func(fsq.HistoryPoint) float64 {
+		return func(p fsq.HistoryPoint) float64 {
+			if s := of(p); s != nil {
+				return value(s)
+			}
+			return unknown
+		}
+	}
+	count := func(v float64) string {
+		if math.IsNaN(v) {
+			return "–"
+		}
+		return thousands(int(math.Round(v)))
+	}
+	length := func(v float64) string {
+		if math.IsNaN(v) {
+			return "–"
+		}
+		return spanOf(v)
+	}
+	step := time.Duration(h.StepSeconds) * time.Second
+	quantiles := func(of func(fsq.HistoryPoint) *fsq.Spread) []graphSeries {
+		return []graphSeries{
+			series("p50", "l1", spread(of, func(s *fsq.Spread) float64 { return s.P50 })),
+			series("p95", "l2", spread(of, func(s *fsq.Spread) float64 { return s.P95 })),
+			series("p99", "l3", spread(of, func(s *fsq.Spread) float64 { return s.P99 })),
+		}
+	}
+	return []figure{
+		graph{Title: "Ended in each " + spanOf(step.Seconds()), Start: h.Since, Step: step, Bars: true, Format: count, Series: []graphSeries{
+			series("done", "b-done", ended(func(e *fsq.Ended) int { return e.Done })),
+			series("failed attempts", "b-failed", ended(func(e *fsq.Ended) int { return e.FailedAttempts })),
+		}}.draw("ended"),
+		graph{Title: "Depth", Start: h.Since, Step: step, Format: count, Series: []graphSeries{
+			series("due", "l1", depth(func(d *fsq.Depth) float64 { return d.Pending })),
+			series("for later", "l2", depth(func(d *fsq.Depth) float64 { return d.Scheduled })),
+			series("run", "l3", depth(func(d *fsq.Depth) float64 { return d.Processing })),
+		}}.draw("depth"),
+		graph{Title: "Wait", Start: h.Since, Step: step, Log: true, Format: length, Series: quantiles(func(p fsq.HistoryPoint) *fsq.Spread { return p.Wait })}.draw("wait"),
+		graph{Title: "Run time", Start: h.Since, Step: step, Log: true, Format: length, Series: quantiles(func(p fsq.HistoryPoint) *fsq.Spread { return p.Run })}.draw("run"),
+	}
+}
+
+// past keeps the last day's history, which throughput is counted from: reading it is not for
+// each viewer and each second.
+type past struct {
+	mu        sync.Mutex
+	at        time.Time
+	hour, day fsq.History
+}
+
+func (p *past) of(ctx context.Context, qs []*fsq.Queue, now time.Time) (hour, day fsq.History, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now.Sub(p.at) < pastFor && !now.Before(p.at) {
+		return p.hour, p.day, nil
+	}
+	if p.hour, err = fsq.HistoryOf(ctx, time.Hour, 0, qs...); err != nil {
+		return hour, day, err
+	}
+	if p.day, err = fsq.HistoryOf(ctx, 24*time.Hour, 0, qs...); err != nil {
+		return hour, day, err
+	}
+	p.at = now
+	return p.hour, p.day, nil
+}
+
+// pastFor is how long what was counted holds.
+const pastFor = 5 * time.Second

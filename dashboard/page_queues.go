@@ -82,10 +82,7 @@ func (p *queuesPage) card(q queueSnapshot) queueCard {
 		c.Acts = append(c.Acts, act{Label: "Resume", Of: "queue " + q.Name, Path: queueCall(q.Name, "resume"), Back: p.Back})
 	}
 	for _, s := range fsq.Settings() {
-		value, err := q.Config.Get(s.Key)
-		if err != nil {
-			continue
-		}
+		value := q.Config.Get(s.Key)
 		own, has := q.Own[s.Key]
 		c.Settings = append(c.Settings, settingLine{Key: s.Key, Help: s.Help, Value: value, OwnValue: own, Own: has, Locked: s.Key == "trust-group" || s.Key == "run-as-owner"})
 	}
