@@ -34,6 +34,9 @@ type JobInfo struct {
 	HeldBy          string     `json:"held_by"` // of a held job: "user", or "array" if it waits for others of its array
 	Worker          string     `json:"worker"`
 	WorkerLost      bool       `json:"worker_lost"`  // it is dead, and nobody has taken the job from it yet
+	Host            string     `json:"host"`         // of the last attempt
+	ExitCode        *int       `json:"exit_code"`    // of the last attempt, if it has ended by itself
+	Signal          string     `json:"signal"`       // that ended the last attempt
 	Error           string     `json:"error"`        // of the last attempt
 	LastOutcome     string     `json:"last_outcome"` // of the last attempt, if it has ended
 	Progress        *Progress  `json:"progress"`     // of a running job that tells
@@ -48,6 +51,8 @@ type JobInfo struct {
 
 	Job     *Job      `json:"job,omitempty"`             // Get only
 	Records []Attempt `json:"attempt_records,omitempty"` // Get only
+
+	last *Attempt // record of the last attempt, if it was read and has ended
 }
 
 // Who holds a job.
@@ -124,11 +129,31 @@ func (q *Queue) detail(i *JobInfo, e spool.Entry) {
 			}
 			i.WaitSeconds = ptr(waited(at, e.Due, enqueued).Seconds())
 		}
-	} else if a, ok := q.readRecord(e.Name.ID, e.Attempt); ok && e.State != spool.Done {
-		i.Error, i.LastOutcome = a.Error, a.Outcome
-		if i.StartedAt == nil {
-			i.StartedAt = a.StartedAt
+		i.Host = spool.WorkerHost(e.Worker)
+	} else if e.Attempt > 0 {
+		if a, ok := q.readRecord(e.Name.ID, e.Attempt); ok {
+			i.recorded(&a)
 		}
+	}
+}
+
+// recorded adds what the record of the last attempt tells, which has ended.
+func (i *JobInfo) recorded(a *Attempt) {
+	i.last, i.Host = a, a.Host
+	if i.StartedAt == nil {
+		i.StartedAt = a.StartedAt
+	}
+	if i.State == Done || i.State == Dead || i.State == Cancelled {
+		i.Worker = a.Worker
+	}
+	// A reaper that took the worker for dead may have recorded a loss before the worker
+	// settled: the name is what counts.
+	if i.State == Done && a.Outcome != string(OutcomeDone) {
+		return
+	}
+	i.ExitCode, i.Signal = a.ExitCode, a.Signal
+	if i.State != Done {
+		i.Error, i.LastOutcome = a.Error, a.Outcome
 	}
 }
 
@@ -170,9 +195,6 @@ func (q *Queue) Get(ctx context.Context, id string) (JobInfo, error) {
 		// A reaper that took the worker for dead may have recorded a loss before the
 		// worker settled: the name is what counts.
 		i.Records[n-1].Outcome = string(OutcomeDone)
-	}
-	if n := len(i.Records); n > 0 && i.Worker == "" && e.State != spool.Pending {
-		i.Worker = i.Records[n-1].Worker
 	}
 	last := q.readReport(e.Name.ID, e.Attempt)
 	i.Result, i.ResultText, i.ResultNote = last.Result, last.ResultText, last.ResultNote

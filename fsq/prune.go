@@ -61,9 +61,9 @@ func (q *Queue) Prune(ctx context.Context, opt PruneOptions) (PruneResult, error
 		// keep a full disk full.
 		_ = q.Roll(ctx, nil)
 	}
-	meant := q.meant(opt.Where, now)
+	judge := q.judge(opt.Where, now)
 	p, err := q.s.Prune(done, dead, opt.DryRun, func(e spool.Entry) bool {
-		if ctx.Err() != nil || !meant(e, stateOf(e, now)) {
+		if ctx.Err() != nil || !judge.meant(e, stateOf(e, now)) {
 			return false
 		}
 		if opt.DryRun && opt.Would != nil {

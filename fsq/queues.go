@@ -1,11 +1,9 @@
 package fsq
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io/fs"
-	"slices"
 	"time"
 
 	"github.com/queuectl/queuectl/spool"
@@ -82,28 +80,6 @@ func (q *Queue) Name() string { return q.s.Queue() }
 // Root is the absolute path of the spool that the queue belongs to: Dir for
 // DefaultQueue.
 func (q *Queue) Root() string { return q.s.Root() }
-
-// ListAll is List over several queues: the jobs of each state together, those of an
-// earlier queue first.
-func ListAll(ctx context.Context, qs []*Queue, opt ListOptions) (jobs []JobInfo, more bool, err error) {
-	jobs = []JobInfo{}
-	for _, q := range qs {
-		found, further, err := q.List(ctx, opt)
-		if err != nil {
-			return nil, false, err
-		}
-		jobs, more = append(jobs, found...), more || further
-	}
-	if len(qs) > 1 {
-		slices.SortStableFunc(jobs, func(a, b JobInfo) int {
-			return cmp.Compare(slices.Index(States(), a.State), slices.Index(States(), b.State))
-		})
-	}
-	if opt.Limit > 0 && len(jobs) > opt.Limit {
-		jobs, more = jobs[:opt.Limit], true
-	}
-	return jobs, more, nil
-}
 
 // WatchQueues calls look at first, when queues may have been made or removed in the spool
 // in root, and every few seconds in any case, until ctx is done.

@@ -54,6 +54,9 @@ func encodeULID(ms, hi, lo uint64) string {
 	return string(b[:])
 }
 
+// IDTime is when an id was made that nobody chose; ok is false for any other.
+func IDTime(id string) (t time.Time, ok bool) { return ulidTime(id) }
+
 // ulidTime is the time that a ULID of NewID carries; ok is false for any other id.
 func ulidTime(id string) (t time.Time, ok bool) {
 	if len(id) != ulidLen || id[0] > '7' {

@@ -116,6 +116,17 @@ func (s *Spool) walkPending(visit func(Found) error) error {
 // walkDoneHours goes through the hours that are wanted, as walkFiles does. What is no
 // hour is always.
 func (s *Spool) walkDoneHours(wanted func(time.Time) bool, visit func(Found) error) error {
+	return s.doneHours(func(dir string, at time.Time) error {
+		if !at.IsZero() && !wanted(at) {
+			return nil
+		}
+		return s.walkDirFiles(Done, dir, "", visit)
+	})
+}
+
+// doneHours visits the directories of done/, the newest first. The time of what is no hour
+// is zero.
+func (s *Spool) doneHours(visit func(dir string, at time.Time) error) error {
 	days, err := s.sortedNames(doneDir)
 	if err != nil {
 		return err
@@ -129,10 +140,11 @@ func (s *Spool) walkDoneHours(wanted func(time.Time) bool, visit func(Found) err
 			return err
 		}
 		for _, hour := range hours {
-			if at, err := parseDoneHour(day, hour); err == nil && !wanted(at) {
-				continue
+			at, err := parseDoneHour(day, hour)
+			if err != nil {
+				at = time.Time{}
 			}
-			if err := s.walkDirFiles(Done, doneDir+"/"+day+"/"+hour, "", visit); err != nil {
+			if err := visit(doneDir+"/"+day+"/"+hour, at); err != nil {
 				return err
 			}
 		}
@@ -224,6 +236,27 @@ func (s *Spool) EachDoneSince(since time.Time, visit func(Entry) error) error {
 		}
 		return visit(f.Entry)
 	}))
+	if err != nil && !errors.Is(err, errStop) {
+		return fmt.Errorf("scan %s: %w", Done, err)
+	}
+	return nil
+}
+
+// EachDone visits the jobs in done/ hour by hour, the newest first, of those hours that are
+// wanted: that is asked of each when its turn comes. filed is the hour, zero for what lies
+// in a directory that is none; that is visited always.
+func (s *Spool) EachDone(wanted func(hour time.Time) bool, visit func(filed time.Time, e Entry) error) error {
+	err := s.doneHours(func(dir string, at time.Time) error {
+		if !at.IsZero() && !wanted(at) {
+			return nil
+		}
+		return s.walkDir(Done, dir, "", func(f Found) error {
+			if f.Err != nil {
+				return nil
+			}
+			return visit(at, f.Entry)
+		})
+	})
 	if err != nil && !errors.Is(err, errStop) {
 		return fmt.Errorf("scan %s: %w", Done, err)
 	}

@@ -84,7 +84,7 @@ func (a *app) choose(ctx context.Context, s *selection, sel fsq.Selector, states
 		return nil, err
 	}
 	named, err := a.find(ctx, qs, sel.IDs, f)
-	if err != nil || s.byIDs(sel) && !s.dryRun {
+	if err != nil || sel.OnlyIDs() && !s.dryRun {
 		return named, err
 	}
 	var refs []ref

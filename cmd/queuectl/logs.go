@@ -61,7 +61,7 @@ func (a *app) logs(ctx context.Context, c *command, o logsOptions, ids []string)
 	if o.stdout && o.stderr {
 		o.stdout, o.stderr = false, false
 	}
-	sel, err := o.selector(ids)
+	sel, err := o.selector(ids, a.now)
 	if err != nil {
 		return err
 	}

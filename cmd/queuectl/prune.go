@@ -23,8 +23,8 @@ func newPrune(a *app) *command {
 		short: "Remove jobs that ended long ago, with their output",
 		long: `Without --done-older and --dead-older the settings retention-done and retention-dead
 decide, by which workers prune, too. By default everything is kept. With ids, --state,
---tag, --command, --error, --older or --newer it removes those jobs that have ended, of
-whatever age if none is given.`,
+--tag and the other flags that choose jobs it removes those that have ended, of whatever
+age if none is given.`,
 		also: []string{"clean", "clear", "purge", "gc"},
 		examples: []example{
 			{"Forget what was done a week ago or earlier", "queuectl prune --done-older 7d"},
@@ -45,7 +45,7 @@ whatever age if none is given.`,
 }
 
 func (a *app) prune(ctx context.Context, o pruneOptions, ids []string) error {
-	sel, err := o.selector(ids)
+	sel, err := o.selector(ids, a.now)
 	if err != nil {
 		return err
 	}

@@ -14,26 +14,44 @@ import (
 type selection struct {
 	states       string
 	tags         []string
+	priority     string
+	hosts        []string
+	workers      []string
+	codes        []int
 	command      string
+	contains     string
 	error        string
 	older, newer *time.Duration
+	since, until string
 	all          bool
 	dryRun       bool
 }
 
 // selectorHelp is the paragraph about them.
-const selectorHelp = `Jobs are chosen by their ids, or by --state, --tag, --command, --error, --older and
---newer, which must all hold.`
+const selectorHelp = `Jobs are chosen by their ids, or by --state, --tag, --priority, --host, --worker, --code,
+--command, --contains, --error, --older, --newer, --since and --until, which must all hold.`
 
-// add adds the flags that restrict. Those commands that change something also get --all
-// and --dry-run.
+// add adds the flags that restrict, but those to which the command has given a meaning of
+// its own. Those commands that change something also get --all and --dry-run.
 func (s *selection) add(fs *flag.FlagSet, changes bool) {
 	stringFlag(fs, &s.states, "state", "STATES", "jobs in these states, with commas between: "+strings.Join(stateWords(), ", ")+"; also queued, running, completed, failed (dead or retrying)")
 	stringsFlag(fs, &s.tags, "tag", "TAG", "jobs with this tag; given again, with all of them")
+	if fs.Lookup("priority") == nil {
+		stringFlag(fs, &s.priority, "priority", "N", "jobs of this priority, or of a range: 1.., ..-1, 0..9")
+	}
+	stringsFlag(fs, &s.hosts, "host", "HOST", "jobs whose last attempt was on this host; given again, on any of them")
+	stringsFlag(fs, &s.workers, "worker", "WORKER", "jobs whose last attempt was this worker's; given again, any of them's")
+	fs.Var(&value{arg: "CODES", set: func(text string) (err error) {
+		s.codes, err = fsq.ParseStatuses(text)
+		return err
+	}}, "code", "jobs whose last attempt had one of these exit codes, with commas between")
 	stringFlag(fs, &s.command, "command", "GLOB", "jobs whose whole command matches, as '*.sh *' does")
+	stringFlag(fs, &s.contains, "contains", "TEXT", "jobs whose command has this text in it")
 	stringFlag(fs, &s.error, "error", "TEXT", "jobs whose last error has this text in it")
 	durationFlag(fs, &s.older, "older", "jobs that ended, or else were queued, so long ago or longer")
 	durationFlag(fs, &s.newer, "newer", "jobs that ended, or else were queued, less long ago")
+	stringFlag(fs, &s.since, "since", "TIME", "jobs that ended, or else were queued, then or later: 2030-01-02T03:00, or 1h ago as 1h")
+	stringFlag(fs, &s.until, "until", "TIME", "jobs that ended, or else were queued, before that")
 	if changes {
 		boolFlag(fs, &s.all, "all", "all jobs that the command is for")
 		boolFlag(fs, &s.dryRun, "dry-run", "only say which jobs it would be")
@@ -49,14 +67,30 @@ func stateWords() []string {
 }
 
 // selector is what was chosen, together with ids.
-func (s *selection) selector(ids []string) (fsq.Selector, error) {
-	states, err := parseStates(s.states)
-	if err != nil {
-		return fsq.Selector{}, err
-	}
+func (s *selection) selector(ids []string, now func() time.Time) (fsq.Selector, error) {
 	sel := fsq.Selector{
-		IDs: ids, States: states, Tags: s.tags, Command: s.command, Error: s.error,
-		Older: s.older, Newer: s.newer, All: s.all,
+		IDs: ids, Tags: s.tags, Hosts: s.hosts, Workers: s.workers, ExitCodes: s.codes,
+		Command: s.command, Contains: s.contains, Error: s.error, Older: s.older, Newer: s.newer, All: s.all,
+	}
+	var err error
+	if sel.States, err = parseStates(s.states); err != nil {
+		return sel, err
+	}
+	if s.priority != "" {
+		if sel.MinPriority, sel.MaxPriority, err = fsq.ParsePriorities(s.priority); err != nil {
+			return sel, usagef("--priority: %v", err)
+		}
+	}
+	for _, t := range []struct {
+		flag, text string
+		at         *time.Time
+	}{{"since", s.since, &sel.Since}, {"until", s.until, &sel.Until}} {
+		if t.text == "" {
+			continue
+		}
+		if *t.at, err = fsq.ParseMoment(t.text, now()); err != nil {
+			return sel, usagef("--%s: %v", t.flag, err)
+		}
 	}
 	if err := sel.Validate(); err != nil {
 		return sel, usagef("--%v", err)
@@ -65,11 +99,6 @@ func (s *selection) selector(ids []string) (fsq.Selector, error) {
 		return sel, usagef("give ids or --all, not both")
 	}
 	return sel, nil
-}
-
-// byIDs reports whether only ids were given.
-func (s *selection) byIDs(sel fsq.Selector) bool {
-	return len(sel.IDs) > 0 && len(sel.States) == 0 && len(sel.Tags) == 0 && s.command == "" && s.error == "" && s.older == nil && s.newer == nil
 }
 
 // verb is what a command does to each of the jobs that were chosen.
@@ -81,7 +110,7 @@ type verb struct {
 
 // act does it, as far as that is possible, and reports each job.
 func (a *app) act(ctx context.Context, c *command, s *selection, ids []string, v verb) error {
-	sel, err := s.selector(ids)
+	sel, err := s.selector(ids, a.now)
 	if err != nil {
 		return err
 	}

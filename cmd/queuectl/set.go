@@ -36,7 +36,6 @@ func newSet(a *app) *command {
 		queues: someQueue,
 		flags:  newFlagSet(),
 	}
-	o.add(c.flags, true)
 	c.flags.Var(&value{arg: "N", set: func(s string) error {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < fsq.MinPriority || n > fsq.MaxPriority {
@@ -47,6 +46,7 @@ func newSet(a *app) *command {
 	}}, "priority", "among due jobs the higher first, -999 to 999")
 	stringFlag(c.flags, &o.runAt, "run-at", "TIME", "not before: 2030-01-02T03:00, with a zone or in local time, or +10m")
 	durationFlag(c.flags, &o.delay, "delay", "not before this time has passed, such as 10m")
+	o.add(c.flags, true)
 	c.run = func(ctx context.Context, ids []string) error {
 		change, err := o.change(c, a.now())
 		if err != nil {

@@ -68,7 +68,7 @@ func (a *app) wait(ctx context.Context, c *command, o waitOptions, ids []string)
 			return nil // a pipeline without a job
 		}
 	}
-	sel, err := o.selector(ids)
+	sel, err := o.selector(ids, a.now)
 	if err != nil {
 		return err
 	}
