@@ -1,12 +1,14 @@
 package dashboard
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/queuectl/queuectl/fsq"
@@ -40,12 +42,17 @@ type Token struct {
 type Dashboard struct {
 	opt  Options
 	base string // BasePath, without a slash at its end
-	mux  *http.ServeMux
+	root http.Handler
 	scan *scanner
 	now  func() time.Time
 
 	pages pages
 	pasts past
+
+	cookie     string             // the name of the session's
+	viewers    atomic.Int64       // of events
+	streams    context.Context    // of all of them
+	endStreams context.CancelFunc // and of those to come
 }
 
 // New makes a Dashboard. Nothing runs before somebody asks for something; Close ends what
@@ -67,37 +74,73 @@ func New(opt Options) (*Dashboard, error) {
 	if d.opt.Log == nil {
 		d.opt.Log = slog.New(slog.DiscardHandler)
 	}
+	for _, t := range opt.Tokens {
+		if err := t.validate(); err != nil {
+			return nil, err
+		}
+	}
+	d.cookie = cookieName(opt.Dir, d.base)
+	d.streams, d.endStreams = context.WithCancel(context.Background())
 	d.scan = newScanner(d)
-	d.mux = d.routes()
+	d.root = d.guard(d.routes())
 	return d, nil
 }
 
-// Close ends the scan and the connections that are told of changes.
-func (d *Dashboard) Close() { d.scan.close() }
+// Close ends the scan, and the connections that are told of changes.
+func (d *Dashboard) Close() {
+	d.endStreams()
+	d.scan.close()
+}
 
 // Handler is d itself.
 func (d *Dashboard) Handler() http.Handler { return d }
 
 // ServeHTTP serves a page, a call or an event stream.
-func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.mux.ServeHTTP(w, r) }
+func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.root.ServeHTTP(w, r) }
+
+// route is a pattern of http.ServeMux without the base path, and what answers it.
+type route struct {
+	pattern string
+	answer  http.HandlerFunc
+}
+
+func (d *Dashboard) allRoutes() []route {
+	return append([]route{
+		{"GET /{$}", d.pageOverview},
+		{"GET /jobs", d.pageJobs},
+		{"GET /jobs/{id}", d.pageJob},
+		{"GET /dead", d.pageDead},
+		{"GET /queues", d.pageQueues},
+		{"GET /workers", d.pageWorkers},
+		{"GET /events", d.events},
+		{"GET /static/{file}", d.static},
+		{"GET /metrics", d.metrics},
+		{"GET /healthz", d.healthz},
+		{"GET /readyz", d.readyz},
+		{"POST /login", d.login},
+		{"POST /logout", d.logout},
+		{"/", d.nowhere},
+	}, d.apiRoutes()...)
+}
 
 func (d *Dashboard) routes() *http.ServeMux {
 	mux := http.NewServeMux()
-	for pattern, h := range map[string]http.HandlerFunc{
-		"GET /{$}":              d.pageOverview,
-		"GET /jobs":             d.pageJobs,
-		"GET /jobs/{id}":        d.pageJob,
-		"GET /jobs/{id}/output": d.jobOutput,
-		"GET /dead":             d.pageDead,
-		"GET /queues":           d.pageQueues,
-		"GET /workers":          d.pageWorkers,
-		"GET /static/{file}":    d.static,
-		"GET /metrics":          d.metrics,
-	} {
-		method, path, _ := strings.Cut(pattern, " ")
-		mux.HandleFunc(method+" "+d.base+path, h)
+	for _, r := range d.allRoutes() {
+		method, path, named := strings.Cut(r.pattern, " ")
+		if !named {
+			method, path = "", r.pattern
+		}
+		mux.HandleFunc(strings.TrimPrefix(method+" "+d.base+path, " "), r.answer)
+	}
+	if d.base != "" {
+		mux.Handle(d.base, http.RedirectHandler(d.base+"/", http.StatusMovedPermanently))
 	}
 	return mux
+}
+
+// nowhere answers for what there is not.
+func (d *Dashboard) nowhere(w http.ResponseWriter, r *http.Request) {
+	d.refuse(w, r, http.StatusNotFound, "there is nothing at "+quote(r.URL.Path))
 }
 
 // url is the path of a page, a file or a call below the base path.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/queuectl/queuectl/fsq"
 )
@@ -110,4 +111,117 @@ func (f filter) values() url.Values {
 	}
 	set("after", f.After)
 	return v
+}
+
+// empty reports whether the filter leaves no job out.
+func (f filter) empty() bool {
+	f.Sort, f.Limit, f.After = "", 0, ""
+	return len(f.values()) == 0
+}
+
+// filterKeys are the words of a filter.
+var filterKeys = []string{
+	"state", "queue", "tag", "priority", "host", "worker", "exit_code", "command", "error", "since", "until", "sort", "limit", "after",
+}
+
+// onlyKeys refuses a word that means nothing: a filter with a slip in it would mean other
+// jobs, mostly more.
+func onlyKeys(v url.Values, more ...string) error {
+	for key := range v {
+		if !slices.Contains(filterKeys, key) && !slices.Contains(more, key) {
+			problem := fmt.Sprintf("there is no %s", quote(key))
+			if near := fsq.Nearest(key, append(more, filterKeys...)); near != "" {
+				problem += fmt.Sprintf("; did you mean %q?", near)
+			}
+			return &badRequest{problem}
+		}
+	}
+	return nil
+}
+
+// filterValues is a filter that was given as a JSON object: strings, numbers, or lists of
+// them.
+func filterValues(doc map[string]any) (url.Values, error) {
+	v := url.Values{}
+	for key, value := range doc {
+		list, isList := value.([]any)
+		if !isList {
+			list = []any{value}
+		}
+		for _, item := range list {
+			switch item := item.(type) {
+			case nil:
+			case string:
+				v.Add(key, item)
+			case float64:
+				v.Add(key, strconv.FormatFloat(item, 'f', -1, 64))
+			default:
+				return nil, badf("filter: %s must be a text or a number", key)
+			}
+		}
+	}
+	return v, onlyKeys(v)
+}
+
+// selector is the filter for fsq.
+func (f filter) selector() fsq.Selector {
+	return fsq.Selector{States: f.States, Tags: f.Tags, Command: f.Command, Error: f.Error, All: true}
+}
+
+// options are the filter for a list.
+func (f filter) options(now time.Time) (opt fsq.ListOptions, err error) {
+	opt = fsq.ListOptions{After: f.After, Limit: f.Limit}
+	if opt.Sort, opt.Reverse, err = fsq.ParseSort(f.Sort); err != nil {
+		return opt, err
+	}
+	opt.Where, err = f.where(now)
+	return opt, err
+}
+
+// where is the filter for fsq, as of now.
+func (f filter) where(now time.Time) (s fsq.Selector, err error) {
+	s = fsq.Selector{States: f.States, Tags: f.Tags, Error: f.Error, All: true}
+	if strings.ContainsAny(f.Command, "*?") {
+		s.Command = f.Command
+	} else {
+		s.Contains = f.Command
+	}
+	if f.Host != "" {
+		s.Hosts = []string{f.Host}
+	}
+	if f.Worker != "" {
+		s.Workers = []string{f.Worker}
+	}
+	if f.ExitCode != nil {
+		s.ExitCodes = []int{*f.ExitCode}
+	}
+	if f.Priority != "" {
+		if s.MinPriority, s.MaxPriority, err = fsq.ParsePriorities(f.Priority); err != nil {
+			return s, badf("priority %v", err)
+		}
+	}
+	for _, t := range []struct {
+		key, value string
+		to         *time.Time
+	}{{"since", f.Since, &s.Since}, {"until", f.Until, &s.Until}} {
+		if t.value == "" {
+			continue
+		}
+		if *t.to, err = fsq.ParseMoment(t.value, now); err != nil {
+			return s, badf("%s %v", t.key, err)
+		}
+	}
+	return s, nil
+}
+
+// selected are the queues that a filter asks about.
+func (d *Dashboard) selected(f filter) ([]*fsq.Queue, error) {
+	if f.Queue == "" {
+		return d.queues()
+	}
+	q, err := d.queue(f.Queue)
+	if err != nil {
+		return nil, err
+	}
+	return []*fsq.Queue{q}, nil
 }

@@ -23,6 +23,8 @@ type fixture struct {
 	rnd    *rand.Rand
 	spools map[string]*spool.Spool
 	n      int
+
+	anyDead string // a dead job of the default queue, with output
 }
 
 // The texts of hostile jobs. Each page that shows them must show them, and no more.
@@ -133,7 +135,10 @@ func (f *fixture) fill(t testing.TB, jobs int) {
 		case share < 27:
 			n.Due, n.Attempt, n.Outcome, n.Run, n.Wait = ago(age), retries+1, outcomeOf(fail), run, wait
 			f.put(t, kind.queue, spool.Dead, n, j)
-			f.records(t, kind.queue, n, run, fail, false)
+			if f.anyDead == "" && kind.id == "backup" {
+				f.anyDead = id
+			}
+			f.records(t, kind.queue, n, run, fail, f.anyDead == id)
 		case share < 28:
 			n.Due, n.Outcome = ago(age), spool.OutcomeCancelled
 			f.put(t, kind.queue, spool.Dead, n, j)

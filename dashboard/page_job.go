@@ -8,7 +8,6 @@ import (
 	"html/template"
 	"io"
 	"maps"
-	"mime"
 	"net/http"
 	"net/url"
 	"os"
@@ -258,7 +257,7 @@ func (p *jobPage) log(q *fsq.Queue, attempt int, stream fsq.Stream) logPane {
 		l.Empty = visible(err.Error())
 		return l
 	}
-	l.Raw = "/jobs/" + url.PathEscape(p.Job.ID) + "/output?" + url.Values{"queue": {p.Job.Queue}, "attempt": {strconv.Itoa(a.Number)}, "stream": {name}}.Encode()
+	l.Raw = "/api/v1/jobs/" + url.PathEscape(p.Job.ID) + "/logs/" + name + "?" + url.Values{"queue": {p.Job.Queue}, "attempt": {strconv.Itoa(a.Number)}, "tail": {strconv.Itoa(maxTail)}}.Encode()
 	l.Size = sizeOf(size)
 	if from > 0 {
 		l.Note = "the last " + sizeOf(int64(len(data))) + " of " + sizeOf(size)
@@ -286,46 +285,6 @@ func tail(f *os.File, most int64) (data []byte, from, size int64, err error) {
 		}
 	}
 	return data, from, size, nil
-}
-
-// jobOutput is all that an attempt has written to a stream, as it is.
-func (d *Dashboard) jobOutput(w http.ResponseWriter, r *http.Request) {
-	id, v := r.PathValue("id"), r.URL.Query()
-	q, err := d.find(r.Context(), v.Get("queue"), id)
-	if err != nil {
-		d.fail(w, r, err)
-		return
-	}
-	stream, name := fsq.Stdout, "stdout"
-	if v.Get("stream") == "stderr" {
-		stream, name = fsq.Stderr, "stderr"
-	}
-	attempt, _ := strconv.Atoi(v.Get("attempt"))
-	f, a, err := q.Log(id, attempt, stream)
-	if err != nil {
-		d.fail(w, r, err)
-		return
-	}
-	// As a file to be kept: no browser takes it for a page of this origin.
-	h := w.Header()
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": fileName(id) + fmt.Sprintf(".a%d.%s.txt", a.Number, name)}))
-	h.Set("Cache-Control", "no-store")
-	if f == nil {
-		return
-	}
-	defer f.Close()
-	_, _ = io.Copy(w, f)
-}
-
-// fileName makes of an id what any system takes as the name of a file.
-func fileName(id string) string {
-	return strings.Map(func(r rune) rune {
-		if r < 0x80 && (r == '-' || r == '_' || r == '.' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z') {
-			return r
-		}
-		return '_'
-	}, id)
 }
 
 func (p *jobPage) result() {

@@ -4,10 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/queuectl/queuectl/fsq"
 )
@@ -72,7 +72,14 @@ func (p *jobsPage) list(r *http.Request, d *Dashboard) error {
 	if err != nil {
 		return err
 	}
+	running := map[string]*fsq.Job{} // a list has no documents; of what runs the snapshot has
+	for _, i := range p.snap.View.Running {
+		running[i.Queue+"/"+i.ID] = i.Job
+	}
 	for _, i := range page.Jobs {
+		if i.State == fsq.Processing {
+			i.Job = running[i.Queue+"/"+i.ID]
+		}
 		p.Jobs = append(p.Jobs, d.row(i, p.Now, p.several() && p.Filter.Queue == "", timeoutOf(i, p.config(i.Queue))))
 	}
 	p.total(page)
@@ -89,7 +96,7 @@ func (p *jobsPage) list(r *http.Request, d *Dashboard) error {
 	return nil
 }
 
-func (p *jobsPage) total(page listing) {
+func (p *jobsPage) total(page fsq.JobPage) {
 	shown := len(page.Jobs)
 	switch {
 	case page.Total != nil:
@@ -120,9 +127,8 @@ func (p *jobsPage) form() {
 	bare.Sort, bare.After, bare.Limit = "", "", 0
 	p.Filtered = len(bare.values()) > 0
 	p.FilterJSON = filterJSON(bare)
-	back := "?back=" + url.QueryEscape(p.Back)
 	for _, a := range []act{{Label: "Retry"}, {Label: "Run now"}, {Label: "Hold"}, {Label: "Release"}, {Label: "Cancel", Danger: true}, {Label: "Delete", Danger: true}} {
-		a.Path = "/api/v1/jobs/" + strings.ReplaceAll(strings.ToLower(a.Label), " ", "-") + back
+		a.Path = "/api/v1/jobs/" + strings.ReplaceAll(strings.ToLower(a.Label), " ", "-")
 		p.Bulk = append(p.Bulk, a)
 	}
 }
@@ -195,20 +201,24 @@ func (p *jobsPage) columns() {
 	}
 }
 
-// listing is a part of the list of jobs.
-type listing struct {
-	Jobs     []fsq.JobInfo
-	Next     string
-	Total    *int
-	Examined int
-	Partial  bool
-}
+// What a page may cost: of jobs whose names do not tell whether they match, so many are
+// read, and for so long. Who asks for a rare word in a million commands goes on from there.
+const (
+	maxReads = 20_000
+	readFor  = 3 * time.Second
+)
 
-func (d *Dashboard) listJobs(ctx context.Context, f filter) (listing, error) {
-	qs, err := d.queues()
+func (d *Dashboard) listJobs(ctx context.Context, f filter) (fsq.JobPage, error) {
+	opt, err := f.options(d.now())
 	if err != nil {
-		return listing{}, err
+		return fsq.JobPage{}, err
 	}
-	jobs, _, err := fsq.ListAll(ctx, qs, fsq.ListOptions{States: f.States, Limit: f.Limit, Details: true})
-	return listing{Jobs: jobs}, err
+	qs, err := d.selected(f)
+	if err != nil {
+		return fsq.JobPage{}, err
+	}
+	opt.Details, opt.Total, opt.Reads = true, true, maxReads
+	ctx, cancel := context.WithTimeout(ctx, readFor)
+	defer cancel()
+	return fsq.Page(ctx, qs, opt)
 }

@@ -70,7 +70,11 @@ type liveQueue struct {
 	facts facts
 }
 
-func newScanner(d *Dashboard) *scanner { return &scanner{d: d, linger: linger} }
+// newScanner numbers its versions from the time on, so that pages of an earlier process
+// have none of them.
+func newScanner(d *Dashboard) *scanner {
+	return &scanner{d: d, linger: linger, version: uint64(d.now().UnixMilli())}
+}
 
 // look begins to look; what it returns ends it. The queues are followed meanwhile, and
 // some time longer. It is nil if the scanner is closed.
@@ -92,6 +96,20 @@ func (s *scanner) look() (*round, func()) {
 		s.all.Go(r.run)
 	}
 	return s.round, sync.OnceFunc(s.leave)
+}
+
+// nudge has the next snapshot look at everything: somebody here has changed something.
+func (s *scanner) nudge() {
+	s.mu.Lock()
+	r := s.round
+	s.mu.Unlock()
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	r.factAt = time.Time{}
+	r.mu.Unlock()
+	r.touch()
 }
 
 func (s *scanner) leave() {
@@ -201,6 +219,20 @@ func (r *round) touch() {
 	}
 }
 
+// listen returns a channel that receives when there is another version, until forget is
+// called.
+func (r *round) listen() (news <-chan struct{}, forget func()) {
+	c := make(chan struct{}, 1)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.wakers[c] = true
+	return c, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.wakers, c)
+	}
+}
+
 // wake tells all who wait that there is another version.
 func (r *round) wake() {
 	r.mu.Lock()
@@ -307,7 +339,7 @@ func (sc *scanner) number(s *snapshot) {
 	sc.mu.Lock()
 	defer sc.mu.Unlock()
 	sc.taken++
-	if sc.version == 0 || print != sc.print {
+	if print != sc.print {
 		sc.version++
 		sc.print = print
 	}

@@ -1,6 +1,7 @@
 package fsq
 
 import (
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -26,4 +27,22 @@ func DiskOf(dir string) (Disk, error) {
 		Bytes: int64(st.Blocks) * block, FreeBytes: int64(st.Bavail) * block,
 		Inodes: int64(st.Files), FreeInodes: int64(st.Ffree),
 	}, nil
+}
+
+// Usable reports what keeps jobs from being put in, run and settled by this user, as far as
+// that shows without writing: permissions, a file system that takes no writes or is full.
+func (q *Queue) Usable() error {
+	if err := q.s.Usable(); err != nil {
+		return err
+	}
+	d, err := DiskOf(q.Dir())
+	switch {
+	case err != nil:
+		return err
+	case d.Bytes > 0 && d.FreeBytes <= 0:
+		return errors.New("the file system of the spool is full")
+	case d.Inodes > 0 && d.FreeInodes <= 0:
+		return errors.New("the file system of the spool has no inode left")
+	}
+	return nil
 }

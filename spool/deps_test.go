@@ -97,6 +97,8 @@ var layers = map[string]struct {
 		may: []string{module + "/fsq"},
 		mayNot: map[string]string{
 			"os/exec": "the dashboard shows, fsq runs",
+			"log":     "a library logs only through the *slog.Logger that it is given",
+			"flag":    "only the command has flags",
 		},
 	},
 	"cmd/queuectl/bench": {

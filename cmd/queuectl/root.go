@@ -143,7 +143,7 @@ Without a command queuectl shows the status.`,
 		flags: newFlagSet(),
 		sub: []*command{
 			newEnqueue(a), newRun(a), newWorker(a), newStatus(a), newList(a), newShow(a), newExplain(a), newLogs(a), newStats(a),
-			newWait(a), newEvents(a), newWatch(a), newCancel(a), newKill(a), newRetry(a), newDelete(a), newPause(a), newResume(a),
+			newWait(a), newEvents(a), newWatch(a), newDashboard(a), newCancel(a), newKill(a), newRetry(a), newDelete(a), newPause(a), newResume(a),
 			newHold(a), newRelease(a), newRunNow(a), newSet(a), newEdit(a),
 			newDLQ(a), newQueue(a), newConfig(a), newPrune(a), newCheck(a), newDoctor(a), newBench(a), newInit(a), newCompletion(a), newMan(a), newVersion(a),
 		},

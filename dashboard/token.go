@@ -1,0 +1,248 @@
+package dashboard
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	// minToken is the length, in bytes, below which a token can be guessed.
+	minToken = 16
+	// sessionLasts is how long a browser is known after it has given a token.
+	sessionLasts = 30 * 24 * time.Hour
+	// maxTokenFile bounds what is read of the file of tokens, in bytes.
+	maxTokenFile = 64 << 10
+)
+
+// ReadTokens reads a file of tokens: one to a line, perhaps with a name and a colon before
+// it. Empty lines and those that begin with # do not count. It refuses a file that others
+// may read or write, the error wraps ErrExposed then; and tokens that are too short.
+func ReadTokens(path string) ([]Token, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the tokens: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("read the tokens: %w", err)
+	}
+	if err := private(info); err != nil {
+		return nil, fmt.Errorf("read the tokens in %s: %w", path, err)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxTokenFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the tokens: %w", err)
+	}
+	if len(data) > maxTokenFile {
+		return nil, fmt.Errorf("read the tokens in %s: it is longer than %d bytes", path, maxTokenFile)
+	}
+	tokens, err := parseTokens(data)
+	if err != nil {
+		return nil, fmt.Errorf("read the tokens in %s: %w", path, err)
+	}
+	return tokens, nil
+}
+
+// ErrExposed says that others may read, or write, a file of tokens.
+var ErrExposed = errors.New("others may read or write it")
+
+// private refuses a file that other users can read or write. A group may read what is
+// root's: so services are given secrets.
+func private(info fs.FileInfo) error {
+	mode := info.Mode()
+	if !mode.IsRegular() {
+		return nil // a pipe of the shell: nobody else has it
+	}
+	shared := fs.FileMode(0o077)
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		if st.Uid == 0 {
+			shared = 0o037
+		}
+		if st.Uid != 0 && int(st.Uid) != os.Geteuid() {
+			return fmt.Errorf("it belongs to another user: %w", ErrExposed)
+		}
+	}
+	if mode.Perm()&shared != 0 {
+		return fmt.Errorf("its mode is %04o: %w", mode.Perm(), ErrExposed)
+	}
+	return nil
+}
+
+func parseTokens(data []byte) (tokens []Token, err error) {
+	lines := bufio.NewScanner(bytes.NewReader(data))
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		t := Token{Secret: line}
+		if name, secret, named := strings.Cut(line, ":"); named {
+			t = Token{strings.TrimSpace(name), strings.TrimSpace(secret)}
+		}
+		if err := t.validate(); err != nil {
+			return nil, fmt.Errorf("line %d: %w", n, err)
+		}
+		tokens = append(tokens, t)
+	}
+	if len(tokens) == 0 && lines.Err() == nil {
+		return nil, errors.New("there is no token in it")
+	}
+	return tokens, lines.Err()
+}
+
+func (t Token) validate() error {
+	if len(t.Secret) < minToken {
+		return fmt.Errorf("a token must have %d characters or more", minToken)
+	}
+	return nil
+}
+
+func (d *Dashboard) usesTokens() bool { return len(d.opt.Tokens) > 0 }
+
+// identify tells whose token, or session, a request has; known says that it has one, or
+// needs none.
+func (d *Dashboard) identify(r *http.Request) (name string, known bool) {
+	if !d.usesTokens() {
+		return "", true
+	}
+	if t, ok := d.tokenOf(r.URL.Query().Get("token")); ok && reads(r) {
+		return t.Name, true
+	}
+	if kind, secret, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(kind, "Bearer") {
+		t, ok := d.tokenOf(strings.TrimSpace(secret))
+		return t.Name, ok
+	}
+	if c, err := r.Cookie(d.cookie); err == nil {
+		t, ok := d.sessionOf(c.Value)
+		return t.Name, ok
+	}
+	return "", false
+}
+
+// tokenOf is the token with that secret. It takes as long for a wrong one as for a right one.
+func (d *Dashboard) tokenOf(secret string) (found Token, ok bool) {
+	given := sha256.Sum256([]byte(secret))
+	for _, t := range d.opt.Tokens {
+		want := sha256.Sum256([]byte(t.Secret))
+		if subtle.ConstantTimeCompare(given[:], want[:]) == 1 {
+			found, ok = t, true
+		}
+	}
+	return found, ok
+}
+
+// session is a cookie's value: until when it holds, and that somebody said so who has the
+// token. The token itself is not in it, and another token ends it.
+func session(t Token, until time.Time) string {
+	v := binary.BigEndian.AppendUint64(nil, uint64(until.Unix()))
+	return base64.RawURLEncoding.EncodeToString(append(v, seal(t, v)...))
+}
+
+func seal(t Token, v []byte) []byte {
+	m := hmac.New(sha256.New, []byte("queuectl dashboard session\x00"+t.Secret))
+	_, _ = m.Write(v) // it never fails
+	return m.Sum(nil)
+}
+
+// sessionOf is the token with which a session began.
+func (d *Dashboard) sessionOf(value string) (found Token, ok bool) {
+	data, err := base64.RawURLEncoding.DecodeString(value)
+	if err != nil || len(data) != 8+sha256.Size {
+		return found, false
+	}
+	if !d.now().Before(time.Unix(int64(binary.BigEndian.Uint64(data[:8])), 0)) {
+		return found, false
+	}
+	for _, t := range d.opt.Tokens {
+		if hmac.Equal(data[8:], seal(t, data[:8])) {
+			found, ok = t, true
+		}
+	}
+	return found, ok
+}
+
+// cookieName tells apart the dashboards of one host, whatever their ports: a browser does
+// not.
+func cookieName(dir, base string) string {
+	sum := sha256.Sum256([]byte(dir + "\x00" + base))
+	return "queuectl-" + hex.EncodeToString(sum[:4])
+}
+
+func (d *Dashboard) sessionCookie(r *http.Request, value string, age time.Duration) *http.Cookie {
+	return &http.Cookie{
+		Name: d.cookie, Value: value, Path: d.base + "/", MaxAge: int(age / time.Second),
+		HttpOnly: true, SameSite: http.SameSiteStrictMode,
+		// A proxy says so itself; whoever else does only makes his own cookie stricter.
+		Secure: r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https"),
+	}
+}
+
+// askForToken answers who has given no token, or a wrong one.
+func (d *Dashboard) askForToken(w http.ResponseWriter, r *http.Request, path string) {
+	if reads(r) && d.wantsPage(r) && !strings.HasPrefix(path, "/api/") {
+		q := r.URL.Query()
+		wrong := q.Has("token")
+		q.Del("token")
+		next := url.URL{Path: r.URL.Path, RawQuery: q.Encode()}
+		d.pageLogin(w, r, next.String(), wrong)
+		return
+	}
+	w.Header().Set("WWW-Authenticate", `Bearer realm="queuectl"`)
+	d.refuse(w, r, http.StatusUnauthorized, "this dashboard wants a token: Authorization: Bearer TOKEN")
+}
+
+// admit takes a token from the address of a page, and out of it.
+func (d *Dashboard) admit(w http.ResponseWriter, r *http.Request, secret string) {
+	q := r.URL.Query()
+	q.Del("token")
+	to := url.URL{Path: r.URL.Path, RawQuery: q.Encode()}
+	if t, ok := d.tokenOf(secret); ok {
+		http.SetCookie(w, d.sessionCookie(r, session(t, d.now().Add(sessionLasts)), sessionLasts))
+	}
+	http.Redirect(w, r, to.String(), http.StatusSeeOther)
+}
+
+// login takes the token from the form of pageLogin.
+func (d *Dashboard) login(w http.ResponseWriter, r *http.Request) {
+	next := d.back(r.PostFormValue("next"))
+	t, ok := d.tokenOf(r.PostFormValue("token"))
+	if !ok {
+		d.opt.Log.Warn("a wrong token was given", "from", remoteHost(r))
+		d.pageLogin(w, r, next, true)
+		return
+	}
+	http.SetCookie(w, d.sessionCookie(r, session(t, d.now().Add(sessionLasts)), sessionLasts))
+	http.Redirect(w, r, next, http.StatusSeeOther)
+}
+
+func (d *Dashboard) logout(w http.ResponseWriter, r *http.Request) {
+	http.SetCookie(w, d.sessionCookie(r, "", -time.Second))
+	http.Redirect(w, r, d.url("/"), http.StatusSeeOther)
+}
+
+// back is where a form wants to lead: a page of this dashboard, or else its first one.
+func (d *Dashboard) back(to string) string {
+	u, err := url.Parse(to)
+	if err != nil || u.IsAbs() || u.Host != "" || u.User != nil || !strings.HasPrefix(u.Path, d.base+"/") || strings.HasPrefix(u.Path, "//") || strings.Contains(to, `\`) {
+		return d.url("/")
+	}
+	local := url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery, Fragment: u.Fragment}
+	return local.String()
+}
