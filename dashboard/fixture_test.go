@@ -29,7 +29,7 @@ type fixture struct {
 
 // The texts of hostile jobs. Each page that shows them must show them, and no more.
 const (
-	hostileID      = `x"><script>window.pwned=1</script>`
+	hostileID      = `x"><img src=x onerror=window.pwned=1>`
 	hostileTag     = `"quo'ted" <b onmouseover=window.pwned=1>`
 	hostileCommand = "echo '<img src=x onerror=window.pwned=1>' \"<script>window.pwned=1</script>\" \u202egnp.exe\u2066 \x1b[31mred\x1b[0m &amp; {{.}} `${window.pwned=1}`"
 	hostileError   = "<svg onload=window.pwned=1> \u202eevil\u202c \x1b]0;title\x07 javascript:window.pwned=1"
@@ -171,7 +171,7 @@ func (f *fixture) hostile(t testing.TB) {
 	for i, st := range []spool.State{spool.Dead, spool.Pending} {
 		id := hostileID
 		if i > 0 {
-			id = "\u202ehostile-rtl"
+			id = "שלום-<b>עולם"
 		}
 		j := fsq.Job{
 			ID: id, Command: fsq.Command{Shell: hostileCommand}, Tags: []string{hostileTag, "</title>"},
@@ -279,7 +279,7 @@ func (f *fixture) run(t testing.TB, job func(int, string) fsq.Job, count int) {
 		kind := kinds[k]
 		s := f.spools[kind.queue]
 		if len(leases[kind.queue]) == 0 {
-			l, err := s.Register(4+4*len(leases), fsq.Version, time.Hour)
+			l, err := s.Register(8-4*len(leases), fsq.Version, time.Hour)
 			must(t, err)
 			t.Cleanup(func() { _ = l.Close() })
 			leases[kind.queue] = append(leases[kind.queue], l)
@@ -287,16 +287,20 @@ func (f *fixture) run(t testing.TB, job func(int, string) fsq.Job, count int) {
 		l := leases[kind.queue][0]
 		id := fmt.Sprintf("%s-run-%d", kind.id, i)
 		j := job(k, id)
+		// A claim's time cannot be made up, so that all run for some seconds: what differs is
+		// how long they may.
+		j.Timeout = []time.Duration{600, 20, 30, 0, 90, 45, 7, 15, 3600}[i%9] * time.Second
+		j.TimeoutSet = true
 		n := spool.Name{ID: id, Allowed: 4, Attempt: 1, Due: f.now.Add(-time.Duration(i*61+20) * time.Second)}
 		j.EnqueuedAt = spool.Truncate(n.Due)
-		f.claimed(t, kind.queue, l.Worker(), n, j, f.now.Add(-time.Duration(i*53+7)*time.Second))
+		f.claimed(t, kind.queue, l.Worker(), n, j)
 		f.rewrite(t, s, id, 1, "progress", []string{"42% encoding pass 1 of 2\n", "87\n", "uploading part 7\n", "5%\n"}[i%4])
 		f.rewrite(t, s, id, 1, "out", sampleOutput)
 	}
 }
 
 // claimed puts a job's file among those that a worker runs.
-func (f *fixture) claimed(t testing.TB, queue, worker string, n spool.Name, j fsq.Job, since time.Time) {
+func (f *fixture) claimed(t testing.TB, queue, worker string, n spool.Name, j fsq.Job) {
 	t.Helper()
 	f.n++
 	n.Due = spool.Truncate(n.Due)
@@ -306,7 +310,6 @@ func (f *fixture) claimed(t testing.TB, queue, worker string, n spool.Name, j fs
 	must(t, os.MkdirAll(dir, 0o700))
 	path := filepath.Join(dir, n.String())
 	must(t, os.WriteFile(path, append(data, '\n'), 0o600))
-	_ = since // a claim's time is the file's change time: it cannot be set
 }
 
 // lose leaves a worker of another host behind that was last heard of long ago, with a job.
@@ -324,5 +327,5 @@ func (f *fixture) lose(t testing.TB, job func(int, string) fsq.Job) {
 	old := f.now.Add(-14 * time.Minute)
 	must(t, os.Chtimes(path, old, old))
 	n := spool.Name{ID: "sync-lost", Allowed: 4, Attempt: 1, Due: f.now.Add(-20 * time.Minute)}
-	f.claimed(t, fsq.DefaultQueue, worker, n, job(3, n.ID), old)
+	f.claimed(t, fsq.DefaultQueue, worker, n, job(3, n.ID))
 }

@@ -22,6 +22,7 @@ type graph struct {
 	Log    bool // the axis has decades
 	Series []graphSeries
 	Format func(float64) string
+	Tick   func(float64) string // beside the axis; nil: Format
 }
 
 // graphSeries is one of the values. A value that is NaN is not known.
@@ -141,8 +142,9 @@ func (g graph) bounds(n int) (low, high float64) {
 	if g.Log {
 		low = math.Pow(10, math.Floor(math.Log10(low)))
 		high = math.Pow(10, math.Ceil(math.Log10(high)))
-		if high <= low {
-			high = low * 10
+		// An even number of decades: the middle is one, too.
+		for decades := math.Round(math.Log10(high / low)); decades < 2 || int(decades)%2 == 1; decades++ {
+			high *= 10
 		}
 		return low, high
 	}
@@ -161,12 +163,16 @@ func nice(v float64) float64 {
 }
 
 func (g graph) ticks(low, high float64) (ticks []figureTick) {
+	label := g.Tick
+	if label == nil {
+		label = g.Format
+	}
 	for _, at := range []int{0, 2, 4} {
 		v := high * float64(at) / 4
 		if g.Log {
 			v = math.Pow(10, math.Log10(low)+(math.Log10(high)-math.Log10(low))*float64(at)/4)
 		}
-		ticks = append(ticks, figureTick{at, g.Format(v)})
+		ticks = append(ticks, figureTick{at, label(v)})
 	}
 	return ticks
 }
@@ -194,6 +200,7 @@ func (g graph) line(b *strings.Builder, s graphSeries, n int, scale func(float64
 	w := float64(plotWidth) / float64(n)
 	fmt.Fprintf(b, `<path class="%s" d="`, s.Class)
 	pen := false
+	var dots strings.Builder
 	for k, v := range s.Values {
 		if math.IsNaN(v) {
 			pen = false
@@ -202,8 +209,8 @@ func (g graph) line(b *strings.Builder, s graphSeries, n int, scale func(float64
 		x, y := px((float64(k)+.5)*w), px(scale(v))
 		alone := !pen && (k+1 == n || math.IsNaN(s.Values[k+1]))
 		switch {
-		case alone: // a line of its own would be nothing to see
-			fmt.Fprintf(b, "M%s %sh%s", px(float64(k)*w), y, px(w))
+		case alone: // a line of one point would be nothing to see
+			fmt.Fprintf(&dots, "M%s %sh.1", x, y)
 		case pen:
 			fmt.Fprintf(b, "L%s %s", x, y)
 		default:
@@ -212,6 +219,9 @@ func (g graph) line(b *strings.Builder, s graphSeries, n int, scale func(float64
 		pen = true
 	}
 	b.WriteString(`"/>`)
+	if dots.Len() > 0 {
+		fmt.Fprintf(b, `<path class="%s dot" d="%s"/>`, s.Class, dots.String())
+	}
 }
 
 func (g graph) summary() string {

@@ -36,7 +36,8 @@ func (d *Dashboard) template(page string) (*template.Template, error) {
 func (d *Dashboard) parseTemplates() (map[string]*template.Template, error) {
 	funcs := template.FuncMap{
 		"url": d.url, "icon": icon, "n": thousands, "span": spanOf, "visible": visible, "meter": meter, "stamp": stamp,
-		"ago": func(at time.Time) template.HTML { return timeHTML(at, relative(at, d.now()), "rel") },
+		"known": func(at time.Time) bool { return !at.IsZero() },
+		"ago":   func(at time.Time) template.HTML { return timeHTML(at, relative(at, d.now()), "rel") },
 		"at": func(at time.Time) template.HTML {
 			return timeHTML(at, at.UTC().Format("2006-01-02 15:04:05")+" UTC", "full")
 		},
@@ -77,6 +78,7 @@ type frame struct {
 	Back        string // the page itself, below the base path: where a form leads back to
 	Version     string
 
+	Data uint64 // version of the snapshot
 	snap *snapshot
 }
 
@@ -93,7 +95,7 @@ func (d *Dashboard) frame(w http.ResponseWriter, r *http.Request, page, title st
 	f := frame{
 		Page: page, Title: title, Fragment: r.Header.Get("X-Fragment") != "", Assets: staticVersion(),
 		Spool: d.opt.Dir, Now: d.now(), Cost: spanOf(s.Cost.Seconds()), Polled: s.Polled,
-		ReadOnly: d.opt.ReadOnly, Back: strings.TrimPrefix(r.URL.RequestURI(), d.base), Version: d.opt.Version, snap: s,
+		ReadOnly: d.opt.ReadOnly, Back: strings.TrimPrefix(r.URL.RequestURI(), d.base), Version: d.opt.Version, Data: s.Version, snap: s,
 	}
 	if s.Err != nil {
 		f.Problem = strings.ReplaceAll(s.Err.Error(), "\n", "; ")

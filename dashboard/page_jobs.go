@@ -19,7 +19,9 @@ type jobsPage struct {
 	Filtered   bool
 	More       bool // conditions that are folded away are given
 	Wrong      string
+	StateText  string
 	Tag        string
+	OtherTags  []string
 	ExitCode   string
 	QueueNames []string
 	Limits     []int
@@ -118,7 +120,10 @@ func (p *jobsPage) total(page fsq.JobPage) {
 // form fills in what the filter says.
 func (p *jobsPage) form() {
 	f := p.Filter
-	p.Tag = strings.Join(f.Tags, ",")
+	p.StateText = f.state
+	if len(f.Tags) > 0 {
+		p.Tag, p.OtherTags = f.Tags[0], f.Tags[1:]
+	}
 	if f.ExitCode != nil {
 		p.ExitCode = strconv.Itoa(*f.ExitCode)
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -254,8 +255,8 @@ func (p *overview) notes() {
 	for _, w := range s.View.Workers {
 		if w.State == fsq.WorkerLost || w.State == fsq.WorkerSilent {
 			p.Notes = append(p.Notes, note{
-				Key: "worker-" + w.ID, Bad: w.State == fsq.WorkerLost, Title: fmt.Sprintf("Worker %s %d is %s.", visible(w.Host), w.PID, w.State),
-				Text: w.Error + heldJobs(w.Busy), Path: "/workers", Link: "Workers",
+				Key: "worker-" + w.ID, Bad: w.State == fsq.WorkerLost, Title: fmt.Sprintf("Worker %s (%d) is %s.", visible(w.Host), w.PID, w.State),
+				Text: sentenceCase(w.Error) + heldJobs(w.Busy) + ".", Path: "/workers", Link: "Workers",
 			})
 		}
 	}
@@ -270,7 +271,7 @@ func (p *overview) notes() {
 			}
 			n := note{Key: "paused-" + q.Name, Title: "Queue " + q.Name + " is paused.", Text: text, Path: "/queues", Link: "Resume"}
 			if !pause.Until.IsZero() {
-				n.Text += " It goes on"
+				n.Text = strings.TrimSpace(n.Text + ". It goes on")
 				n.Time = pause.Until
 			}
 			p.Notes = append(p.Notes, n)
@@ -438,7 +439,7 @@ func figures(h fsq.History) []figure {
 		}
 	}
 	return []figure{
-		graph{Title: "Ended in each " + spanOf(step.Seconds()), Start: h.Since, Step: step, Bars: true, Format: count, Series: []graphSeries{
+		graph{Title: "Ended in each " + stepWord(step), Start: h.Since, Step: step, Bars: true, Format: count, Series: []graphSeries{
 			series("done", "b-done", ended(func(e *fsq.Ended) int { return e.Done })),
 			series("failed attempts", "b-failed", ended(func(e *fsq.Ended) int { return e.FailedAttempts })),
 		}}.draw("ended"),
@@ -447,9 +448,33 @@ func figures(h fsq.History) []figure {
 			series("for later", "l2", depth(func(d *fsq.Depth) float64 { return d.Scheduled })),
 			series("run", "l3", depth(func(d *fsq.Depth) float64 { return d.Processing })),
 		}}.draw("depth"),
-		graph{Title: "Wait", Start: h.Since, Step: step, Log: true, Format: length, Series: quantiles(func(p fsq.HistoryPoint) *fsq.Spread { return p.Wait })}.draw("wait"),
-		graph{Title: "Run time", Start: h.Since, Step: step, Log: true, Format: length, Series: quantiles(func(p fsq.HistoryPoint) *fsq.Spread { return p.Run })}.draw("run"),
+		graph{Title: "Wait", Start: h.Since, Step: step, Log: true, Format: length, Tick: axisSpan, Series: quantiles(func(p fsq.HistoryPoint) *fsq.Spread { return p.Wait })}.draw("wait"),
+		graph{Title: "Run time", Start: h.Since, Step: step, Log: true, Format: length, Tick: axisSpan, Series: quantiles(func(p fsq.HistoryPoint) *fsq.Spread { return p.Run })}.draw("run"),
 	}
+}
+
+// stepWord is what a step is called behind "each".
+func stepWord(step time.Duration) string {
+	switch step {
+	case time.Minute:
+		return "minute"
+	case time.Hour:
+		return "hour"
+	}
+	return spanOf(step.Seconds())
+}
+
+// axisSpan is a length of time beside an axis, where there is little room.
+func axisSpan(seconds float64) string {
+	switch {
+	case seconds < .9:
+		return fmt.Sprintf("%.3g ms", seconds*1000)
+	case seconds < 600:
+		return fmt.Sprintf("%.3g s", seconds)
+	case seconds < 20_000:
+		return fmt.Sprintf("%.2g min", seconds/60)
+	}
+	return fmt.Sprintf("%.3g h", seconds/3600)
 }
 
 // past keeps the last day's history, which throughput is counted from: reading it is not for

@@ -85,7 +85,7 @@
 
   // Live.
   const live = byID("live"), pause = byID("pause");
-  let source = null, paused = store.get("paused") === "yes", waiting = null, fetching = null, last = 0;
+  let source = null, paused = store.get("paused") === "yes", waiting = null, fetching = null, last = Date.now();
   const state = (s, text) => { if (live) { live.dataset.s = s; put(live, text); } };
   async function refresh() {
     if (fetching) { fetching.again = true; return fetching.done; }
@@ -118,14 +118,14 @@
     const prior = name && $('[data-live="' + CSS.escape(name) + '"]');
     if (prior) prior.after(document.importNode(fresh, true));
   }
-  const soon = () => { waiting ||= setTimeout(() => { waiting = null; refresh().catch(lost); }, Math.max(0, 1000 - (Date.now() - last))); };
+  const soon = () => { waiting ||= setTimeout(() => { waiting = null; refresh().catch(lost); }, Math.max(0, Math.min(1000, 1000 - (Date.now() - last)))); };
   const lost = () => { if (!paused) state("lost", "Connection lost, trying again"); };
   function open() {
     close();
     if (paused) { state("paused", "Paused"); return; }
     if (document.hidden || !window.EventSource) return;
-    source = new EventSource(base + "/events");
-    source.onopen = () => { state("live", "Live"); soon(); };
+    source = new EventSource(base + "/events?version=" + ($("[data-version]")?.dataset.version || 0));
+    source.onopen = () => { state("live", "Live"); if (Date.now() - last > 20000) soon(); };
     source.addEventListener("change", soon);
     // An answer that is none ends it for good: it is asked again all the same.
     source.onerror = () => { lost(); if (source && source.readyState === 2) { const s = source; setTimeout(() => { if (s === source) open(); }, 3000); } };
@@ -142,7 +142,14 @@
   addEventListener("pageshow", e => { if (e.persisted) open(); });
   // What a job writes is no change of the queue: it is looked at while one looks.
   setInterval(() => { if (!document.hidden && !paused && $("[data-tail]")) soon(); }, 1500);
-  setInterval(() => { if (!document.hidden) times(document); }, 1000);
+  setInterval(() => {
+    if (document.hidden) return;
+    const asOf = $("time[data-t=clock]");
+    // While the stream is open and silent the page is as of now. Heartbeats are no news, and looked at now and then.
+    if (asOf && source?.readyState === 1 && !$("[data-version][data-polled]")) asOf.dateTime = new Date(now()).toISOString();
+    if (source?.readyState === 1 && Date.now() - last > 15000) soon();
+    times(document);
+  }, 1000);
 
   // Selection.
   let all = false, lastBox = null;
@@ -220,10 +227,12 @@
     for (const [k, v] of Object.entries(o)) if (v !== "") b[k] = v === "true" ? true : v === "false" ? false : k === "priority" ? Number(v) : v;
     return b;
   }
+  // A filter that says nothing means all jobs only if that is said as well.
+  const filter = () => { const f = JSON.parse(list.dataset.filter); return Object.keys(f).length ? { filter: f } : { filter: f, all: true }; };
   async function bulk(button) {
     const label = button.dataset.bulk, n = picked().length, total = list.dataset.total, count = all ? total ? plural(Number(total), "job") : "all jobs that match" : plural(n, "job");
     if (!n) return;
-    const body = all ? { filter: JSON.parse(list.dataset.filter), ...(total ? { expect: Number(total) } : {}) } : { ids: picked().map(b => { const i = b.value.indexOf("/"); return { queue: b.value.slice(0, i), id: b.value.slice(i + 1) }; }) };
+    const body = all ? { ...filter(), ...(total ? { expect: Number(total) } : {}) } : { ids: picked().map(b => { const i = b.value.indexOf("/"); return { queue: b.value.slice(0, i), id: b.value.slice(i + 1) }; }) };
     const danger = button.classList.contains("danger");
     const what = { Delete: "They are deleted with their output and records. Nothing brings them back.", Cancel: "Those that wait do not run any more; those that run are stopped.", Retry: "They are due at once, with all their retries.", Hold: "They wait until somebody releases them.", Release: "They run when they are due.", "Run now": "They are due at once." }[label];
     if (!await ask(label + " " + count + "?", what + " Those in a state that does not allow it are left as they are, and named." + (all ? " All that match the filter are meant, also on other pages." : ""), label + " " + count, danger)) return;
@@ -238,7 +247,7 @@
     const count = all ? total ? plural(Number(total), "job") : "all that match" : plural(n, "job");
     if (!await ask("Change " + count, [p, t], "Change " + count)) return;
     const set = typed({ priority: $("input", p).value, run_at: $("input", t).value });
-    const who = all ? { filter: JSON.parse(list.dataset.filter), ...(total ? { expect: Number(total) } : {}) } : { ids: picked().map(b => { const i = b.value.indexOf("/"); return { queue: b.value.slice(0, i), id: b.value.slice(i + 1) }; }) };
+    const who = all ? { ...filter(), ...(total ? { expect: Number(total) } : {}) } : { ids: picked().map(b => { const i = b.value.indexOf("/"); return { queue: b.value.slice(0, i), id: b.value.slice(i + 1) }; }) };
     if (await call(base + "/api/v1/jobs/set", { ...who, ...set }, "Change")) clear();
   }
   document.addEventListener("submit", async e => {
