@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -138,11 +139,8 @@ func (d *Dashboard) actOne(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	id := jobID{r.URL.Query().Get("queue"), r.PathValue("id")}
-	res := d.act(r.Context(), a, []jobID{id}, p)
-	if res.all.Failed > 0 {
-		err = res.errs[0]
-	}
-	d.answerAct(w, r, p, a, res.all, err)
+	res, err := d.act(r.Context(), a, []jobID{id}, p)
+	d.answerAct(w, r, p, a, res, err)
 }
 
 // actMany acts on the jobs that the body names, or for which its filter holds.
@@ -161,7 +159,8 @@ func (d *Dashboard) actMany(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusOK, countDoc{len(ids)})
 		return
 	}
-	d.answerAct(w, r, p, a, d.act(r.Context(), a, ids, p).all, nil)
+	res, _ := d.act(r.Context(), a, ids, p)
+	d.answerAct(w, r, p, a, res, nil)
 }
 
 // countDoc is the answer to a dry run.
@@ -174,7 +173,7 @@ func (d *Dashboard) meant(ctx context.Context, a action, p *params) ([]jobID, er
 	switch {
 	case p.IDs != nil && p.Filter != nil:
 		return nil, badf("give ids or a filter, not both")
-	case p.IDs != nil && len(p.IDs) > maxIDs:
+	case len(p.IDs) > maxIDs:
 		return nil, badf("give %d ids at most, or a filter", maxIDs)
 	case p.IDs != nil:
 		return p.IDs, p.expected(len(p.IDs))
@@ -198,63 +197,65 @@ func (p *params) expected(n int) error {
 	return nil
 }
 
+// matchAtOnce is how many jobs are listed at a time: each listing reads all names, and each
+// job takes some hundred bytes.
+const matchAtOnce = 100_000
+
 // matching are the jobs for which a filter holds and an action is. Sort, limit and after
 // are for pages: all are meant.
 func (d *Dashboard) matching(ctx context.Context, a action, f filter) (ids []jobID, err error) {
-	if len(f.States) > 0 {
-		f.States = slices.DeleteFunc(slices.Clone(f.States), func(s fsq.State) bool { return !slices.Contains(a.states, s) })
-		if len(f.States) == 0 {
-			return nil, nil
-		}
-	} else {
-		f.States = a.states
+	if f.States = a.among(f.States); len(f.States) == 0 {
+		return nil, nil
 	}
 	qs, err := d.selected(f)
 	if err != nil {
 		return nil, err
 	}
-	for _, q := range qs {
-		jobs, err := q.Select(ctx, f.selector(), nil)
+	where, err := f.selector(d.now())
+	if err != nil {
+		return nil, err
+	}
+	for opt := (fsq.ListOptions{Where: where, Limit: matchAtOnce}); ; {
+		page, err := fsq.Page(ctx, qs, opt)
 		if err != nil {
 			return nil, err
 		}
-		for _, j := range jobs {
-			ids = append(ids, jobID{q.Name(), j.ID})
+		for _, j := range page.Jobs {
+			if !j.Dropped {
+				ids = append(ids, jobID{j.Queue, j.ID})
+			}
+		}
+		if opt.After = page.Next; opt.After == "" {
+			return ids, nil
 		}
 	}
-	return ids, nil
 }
 
-// acted is what came of an action, and why it failed for those for which it did.
-type acted struct {
-	all  results
-	errs []error
-}
-
-// act does it for each of the jobs, as far as that is possible.
-func (d *Dashboard) act(ctx context.Context, a action, ids []jobID, p *params) acted {
-	type outcome struct {
-		result
-		err error
+// among are those of the states that the action is for; none stand for all.
+func (a action) among(states []fsq.State) []fsq.State {
+	if len(states) == 0 {
+		return a.states
 	}
-	all := make([]outcome, len(ids))
+	return slices.DeleteFunc(slices.Clone(states), func(s fsq.State) bool { return !slices.Contains(a.states, s) })
+}
+
+// act does it for each of the jobs, as far as that is possible. The error is that of the
+// first one in their order for which it is not.
+func (d *Dashboard) act(ctx context.Context, a action, ids []jobID, p *params) (results, error) {
+	t := tally{failed: map[int]result{}, done: map[int]result{}}
 	next := make(chan int)
 	var workers sync.WaitGroup
 	opened := d.opener()
 	for range min(actsAtOnce, len(ids)) {
 		workers.Go(func() {
 			for i := range next {
-				o := &all[i]
-				o.Queue, o.ID = ids[i].Queue, ids[i].ID
+				r := result{Queue: ids[i].Queue, ID: ids[i].ID}
 				q, err := opened(ctx, ids[i])
 				if err == nil {
-					o.Queue = q.Name()
-					o.Result, err = a.do(ctx, q, ids[i].ID, p)
+					r.Queue = q.Name()
+					r.Result, err = a.do(ctx, q, ids[i].ID, p)
 				}
-				if err != nil {
-					text := err.Error()
-					o.Result, o.Error, o.err = "failed", &text, err
-				}
+				t.add(i, r, err)
 			}
 		})
 	}
@@ -264,26 +265,48 @@ func (d *Dashboard) act(ctx context.Context, a action, ids []jobID, p *params) a
 	close(next)
 	workers.Wait()
 	d.scan.nudge()
-	res := acted{all: results{Results: []result{}}}
-	for _, failed := range []bool{true, false} {
-		for _, o := range all {
-			if (o.err != nil) != failed {
-				continue
-			}
-			if failed {
-				res.all.Failed++
-				res.errs = append(res.errs, o.err)
-			} else {
-				res.all.Done++
-			}
-			if len(res.all.Results) < maxResults {
-				res.all.Results = append(res.all.Results, o.result)
-			} else {
-				res.all.Cut = true
-			}
+	return t.results(), t.err
+}
+
+// tally gathers results, some of them one by one.
+type tally struct {
+	mu           sync.Mutex
+	all          results
+	failed, done map[int]result // by their place in the order
+	err          error
+	errAt        int
+}
+
+func (t *tally) add(at int, r result, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	kept := t.done
+	if err == nil {
+		t.all.Done++
+	} else {
+		kept = t.failed
+		t.all.Failed++
+		text := err.Error()
+		r.Result, r.Error = "failed", &text
+		if t.err == nil || at < t.errAt {
+			t.err, t.errAt = err, at
 		}
 	}
-	return res
+	if len(kept) < maxResults {
+		kept[at] = r
+	}
+}
+
+func (t *tally) results() results {
+	t.all.Results = []result{}
+	for _, some := range []map[int]result{t.failed, t.done} {
+		for _, at := range slices.Sorted(maps.Keys(some)) {
+			t.all.Results = append(t.all.Results, some[at])
+		}
+	}
+	t.all.Results = t.all.Results[:min(len(t.all.Results), maxResults)]
+	t.all.Cut = len(t.all.Results) < t.all.Done+t.all.Failed
+	return t.all
 }
 
 // opener opens each queue once for an action on many jobs.
@@ -326,7 +349,8 @@ func (d *Dashboard) wanted(r *http.Request) (action, *params, error) {
 			return a, p, err
 		}
 	}
-	return a, p, p.check(a.name, d.now())
+	err = p.check(a.name, d.now())
+	return a, p, err
 }
 
 // check completes what an action needs, and refuses what it has no use for.
@@ -409,14 +433,16 @@ func readParams(r *http.Request) (*params, error) {
 		return p, err
 	}
 	if !form {
-		return p, readJSON(r, p)
+		err = readJSON(r, p)
+		return p, err
 	}
 	p.form = true
 	if err := r.ParseForm(); err != nil {
 		return p, badBody(err)
 	}
 	p.back = r.PostForm.Get("back")
-	return p, p.readForm(r.PostForm)
+	err = p.readForm(r.PostForm)
+	return p, err
 }
 
 func badBody(err error) error {
@@ -455,6 +481,9 @@ func (p *params) readForm(form url.Values) error {
 			p.Filter = map[string]any{}
 			var v url.Values
 			if v, err = url.ParseQuery(last); err == nil {
+				err = onlyKeys(v)
+			}
+			if err == nil {
 				p.filter, err = parseFilter(v)
 			}
 		default:

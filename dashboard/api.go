@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -130,23 +131,50 @@ func onlyQuery(r *http.Request, known ...string) error {
 	return nil
 }
 
+// jobsDoc is a page of jobs. More and Next are as queuectl list prints them.
 type jobsDoc struct {
-	Jobs []fsq.JobInfo `json:"jobs"`
-	More bool          `json:"more"` // the limit has cut the list
+	fsq.JobPage
+	More bool `json:"more"` // the limit has cut the list
+}
+
+const (
+	// readsAtOnce bounds the files that are read for a page of jobs whose names do not tell
+	// whether they match.
+	readsAtOnce = 20_000
+	// listTime bounds how long that may take: then the page is shorter, and says so.
+	listTime = 5 * time.Second
+)
+
+// page lists the jobs that a filter means, and how many there are if names alone tell.
+func (d *Dashboard) page(ctx context.Context, f filter) (fsq.JobPage, error) {
+	qs, err := d.selected(f)
+	if err != nil {
+		return fsq.JobPage{}, err
+	}
+	opt, err := f.options(d.now())
+	if err != nil {
+		return fsq.JobPage{}, err
+	}
+	opt.Total, opt.Reads = true, readsAtOnce
+	ctx, cancel := context.WithTimeout(ctx, listTime)
+	defer cancel()
+	page, err := fsq.Page(ctx, qs, opt)
+	if page.Jobs == nil {
+		page.Jobs = []fsq.JobInfo{}
+	}
+	return page, err
 }
 
 func (d *Dashboard) apiJobs(w http.ResponseWriter, r *http.Request) {
 	var doc jobsDoc
-	f, err := parseFilter(r.URL.Query())
+	err := onlyKeys(r.URL.Query())
+	var f filter
 	if err == nil {
-		err = onlyKeys(r.URL.Query())
-	}
-	var qs []*fsq.Queue
-	if err == nil {
-		qs, err = d.selected(f)
+		f, err = parseFilter(r.URL.Query())
 	}
 	if err == nil {
-		doc.Jobs, doc.More, err = fsq.ListAll(r.Context(), qs, fsq.ListOptions{Where: f.selector(), Limit: f.Limit, Details: true})
+		doc.JobPage, err = d.page(r.Context(), f)
+		doc.More = doc.Next != ""
 	}
 	answer(w, doc, err)
 }

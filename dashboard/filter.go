@@ -17,9 +17,6 @@ const (
 	maxLimit     = 500
 )
 
-// sorts are what jobs can be sorted by.
-var sorts = []string{"turn", "due", "enqueued", "ended", "wait", "run", "attempts", "priority"}
-
 // filter says which jobs are meant, in which order and how many: the same words in the URL
 // of a page, in a call and in the body of an action. What is not given is zero.
 type filter struct {
@@ -32,9 +29,10 @@ type filter struct {
 	ExitCode *int
 	Command  string // a text in it; with * or ? a glob of it all
 	Error    string // a text in it
-	Since    string // a time, or how long ago
-	Until    string
-	Sort     string // one of sorts, "-" before it for the reverse
+	Group    string // the key of a group of dead jobs
+	Since    string // a time, or how long ago: it ended then or later, or else was enqueued
+	Until    string // or before
+	Sort     string // an fsq.Sort, "-" before it for the reverse
 	Limit    int
 	After    string // where the page before ended
 
@@ -45,7 +43,7 @@ type filter struct {
 func parseFilter(v url.Values) (filter, error) {
 	f := filter{
 		Queue: v.Get("queue"), Priority: v.Get("priority"), Host: v.Get("host"), Worker: v.Get("worker"),
-		Command: v.Get("command"), Error: v.Get("error"), Since: v.Get("since"), Until: v.Get("until"),
+		Command: v.Get("command"), Error: v.Get("error"), Group: v.Get("group"), Since: v.Get("since"), Until: v.Get("until"),
 		Sort: v.Get("sort"), Limit: defaultLimit, After: v.Get("after"),
 	}
 	for _, s := range v["state"] { // of check boxes there are several
@@ -67,19 +65,20 @@ func parseFilter(v url.Values) (filter, error) {
 	if s := v.Get("exit_code"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil {
-			return f, fmt.Errorf("exit_code must be a whole number, not %q", s)
+			return f, badf("exit_code must be a whole number, not %s", quote(s))
 		}
 		f.ExitCode = &n
 	}
-	if f.Sort != "" && !slices.Contains(sorts, strings.TrimPrefix(f.Sort, "-")) {
-		return f, fmt.Errorf("sort must be one of %s, not %q", strings.Join(sorts, ", "), f.Sort)
-	}
 	if s := v.Get("limit"); s != "" {
 		if f.Limit, err = strconv.Atoi(s); err != nil || f.Limit < 1 || f.Limit > maxLimit {
-			return f, fmt.Errorf("limit must be a whole number from 1 to %d, not %q", maxLimit, s)
+			return f, badf("limit must be a whole number from 1 to %d, not %s", maxLimit, quote(s))
 		}
 	}
-	return f, nil
+	if _, err := f.selector(time.Now()); err != nil {
+		return f, err
+	}
+	_, _, err = fsq.ParseSort(f.Sort)
+	return f, err
 }
 
 // values is the filter as a query, without what is not given.
@@ -103,6 +102,7 @@ func (f filter) values() url.Values {
 	}
 	set("command", f.Command)
 	set("error", f.Error)
+	set("group", f.Group)
 	set("since", f.Since)
 	set("until", f.Until)
 	set("sort", f.Sort)
@@ -115,13 +115,16 @@ func (f filter) values() url.Values {
 
 // empty reports whether the filter leaves no job out.
 func (f filter) empty() bool {
-	f.Sort, f.Limit, f.After = "", 0, ""
-	return len(f.values()) == 0
+	v := f.values()
+	for _, key := range []string{"sort", "limit", "after"} {
+		v.Del(key)
+	}
+	return len(v) == 0
 }
 
 // filterKeys are the words of a filter.
 var filterKeys = []string{
-	"state", "queue", "tag", "priority", "host", "worker", "exit_code", "command", "error", "since", "until", "sort", "limit", "after",
+	"state", "queue", "tag", "priority", "host", "worker", "exit_code", "command", "error", "group", "since", "until", "sort", "limit", "after",
 }
 
 // onlyKeys refuses a word that means nothing: a filter with a slip in it would mean other
@@ -163,55 +166,84 @@ func filterValues(doc map[string]any) (url.Values, error) {
 	return v, onlyKeys(v)
 }
 
-// selector is the filter for fsq.
-func (f filter) selector() fsq.Selector {
-	return fsq.Selector{States: f.States, Tags: f.Tags, Command: f.Command, Error: f.Error, All: true}
-}
-
-// options are the filter for a list.
-func (f filter) options(now time.Time) (opt fsq.ListOptions, err error) {
-	opt = fsq.ListOptions{After: f.After, Limit: f.Limit}
-	if opt.Sort, opt.Reverse, err = fsq.ParseSort(f.Sort); err != nil {
-		return opt, err
-	}
-	opt.Where, err = f.where(now)
-	return opt, err
-}
-
-// where is the filter for fsq, as of now.
-func (f filter) where(now time.Time) (s fsq.Selector, err error) {
-	s = fsq.Selector{States: f.States, Tags: f.Tags, Error: f.Error, All: true}
-	if strings.ContainsAny(f.Command, "*?") {
-		s.Command = f.Command
-	} else {
-		s.Contains = f.Command
-	}
+// selector is the filter for fsq; ages are relative to now.
+func (f filter) selector(now time.Time) (fsq.Selector, error) {
+	sel := fsq.Selector{States: f.States, Tags: f.Tags, Error: f.Error, Group: f.Group, All: true}
 	if f.Host != "" {
-		s.Hosts = []string{f.Host}
+		sel.Hosts = []string{f.Host}
 	}
 	if f.Worker != "" {
-		s.Workers = []string{f.Worker}
+		sel.Workers = []string{f.Worker}
 	}
 	if f.ExitCode != nil {
-		s.ExitCodes = []int{*f.ExitCode}
+		sel.ExitCodes = []int{*f.ExitCode}
 	}
-	if f.Priority != "" {
-		if s.MinPriority, s.MaxPriority, err = fsq.ParsePriorities(f.Priority); err != nil {
-			return s, badf("priority %v", err)
-		}
+	if strings.ContainsAny(f.Command, "*?") {
+		sel.Command = f.Command
+	} else {
+		sel.Contains = f.Command
 	}
-	for _, t := range []struct {
-		key, value string
-		to         *time.Time
-	}{{"since", f.Since, &s.Since}, {"until", f.Until, &s.Until}} {
-		if t.value == "" {
+	var err error
+	if sel.MinPriority, sel.MaxPriority, err = parseRange(f.Priority); err != nil {
+		return sel, err
+	}
+	if sel.Since, err = parseAge("since", f.Since, now); err != nil {
+		return sel, err
+	}
+	if sel.Until, err = parseAge("until", f.Until, now); err != nil {
+		return sel, err
+	}
+	return sel, sel.Validate()
+}
+
+// parseRange reads N, N.., ..N or N..M.
+func parseRange(s string) (lo, hi *int, err error) {
+	if s == "" {
+		return nil, nil, nil
+	}
+	low, high, isRange := strings.Cut(s, "..")
+	if !isRange {
+		high = low
+	}
+	for _, end := range []struct {
+		text string
+		to   **int
+	}{{low, &lo}, {high, &hi}} {
+		if end.text == "" && isRange {
 			continue
 		}
-		if *t.to, err = fsq.ParseMoment(t.value, now); err != nil {
-			return s, badf("%s %v", t.key, err)
+		n, err := strconv.Atoi(strings.TrimSpace(end.text))
+		if err != nil {
+			return nil, nil, badf("priority must be a whole number, or a range such as 5.. or 1..9, not %s", quote(s))
 		}
+		*end.to = &n
 	}
-	return s, nil
+	return lo, hi, nil
+}
+
+// parseAge reads a time, or how long ago it was.
+func parseAge(name, s string, now time.Time) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	if ago, err := fsq.ParseDuration(s); err == nil {
+		return now.Add(-ago), nil
+	}
+	at, err := fsq.ParseTime(s, now)
+	if err != nil {
+		return at, badf("%s must be a time such as 2026-01-31T12:00, or how long ago, such as 2h, not %s", name, quote(s))
+	}
+	return at, nil
+}
+
+// options are the filter for fsq.Page.
+func (f filter) options(now time.Time) (fsq.ListOptions, error) {
+	where, err := f.selector(now)
+	if err != nil {
+		return fsq.ListOptions{}, err
+	}
+	by, reverse, err := fsq.ParseSort(f.Sort)
+	return fsq.ListOptions{Where: where, Sort: by, Reverse: reverse, After: f.After, Limit: f.Limit, Details: true}, err
 }
 
 // selected are the queues that a filter asks about.

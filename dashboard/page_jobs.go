@@ -1,13 +1,11 @@
 package dashboard
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/queuectl/queuectl/fsq"
 )
@@ -70,7 +68,7 @@ func (d *Dashboard) pageJobs(w http.ResponseWriter, r *http.Request) {
 
 // list reads the page's jobs.
 func (p *jobsPage) list(r *http.Request, d *Dashboard) error {
-	page, err := d.listJobs(r.Context(), p.Filter)
+	page, err := d.page(r.Context(), p.Filter)
 	if err != nil {
 		return err
 	}
@@ -204,26 +202,4 @@ func (p *jobsPage) columns() {
 		}
 		p.Columns = append(p.Columns, col)
 	}
-}
-
-// What a page may cost: of jobs whose names do not tell whether they match, so many are
-// read, and for so long. Who asks for a rare word in a million commands goes on from there.
-const (
-	maxReads = 20_000
-	readFor  = 3 * time.Second
-)
-
-func (d *Dashboard) listJobs(ctx context.Context, f filter) (fsq.JobPage, error) {
-	opt, err := f.options(d.now())
-	if err != nil {
-		return fsq.JobPage{}, err
-	}
-	qs, err := d.selected(f)
-	if err != nil {
-		return fsq.JobPage{}, err
-	}
-	opt.Details, opt.Total, opt.Reads = true, true, maxReads
-	ctx, cancel := context.WithTimeout(ctx, readFor)
-	defer cancel()
-	return fsq.Page(ctx, qs, opt)
 }

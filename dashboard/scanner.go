@@ -177,17 +177,18 @@ func (r *round) run() {
 	close(r.ready)
 	var others sync.WaitGroup
 	defer others.Wait()
+	others.Go(r.record)
 	if len(r.s.d.opt.Queues) == 0 {
 		others.Go(func() { fsq.WatchQueues(r.ctx, r.s.d.opt.Dir, r.open) })
 	}
-	for {
+	for told := uint64(0); ; {
 		select {
 		case <-r.ctx.Done():
 			return
 		case <-r.changed:
 		}
-		before := r.latestVersion()
-		if r.snapshot().Version != before {
+		if s := r.snapshot(); s.Version != told {
+			told = s.Version
 			r.wake()
 		}
 		// What comes fast is shown together: no page is told more often than once a second.
@@ -197,15 +198,6 @@ func (r *round) run() {
 		case <-time.After(freshFor):
 		}
 	}
-}
-
-func (r *round) latestVersion() uint64 {
-	r.taking.Lock()
-	defer r.taking.Unlock()
-	if r.latest == nil {
-		return 0
-	}
-	return r.latest.Version
 }
 
 // touch is told by whoever follows a queue that something may have changed.
@@ -334,16 +326,16 @@ func (r *round) take(now time.Time) *snapshot {
 }
 
 // number gives a snapshot the version of the one before, unless there is something new.
-func (sc *scanner) number(s *snapshot) {
-	print := fingerprint(s)
-	sc.mu.Lock()
-	defer sc.mu.Unlock()
-	sc.taken++
-	if print != sc.print {
-		sc.version++
-		sc.print = print
+func (s *scanner) number(shot *snapshot) {
+	print := fingerprint(shot)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.taken++
+	if print != s.print {
+		s.version++
+		s.print = print
 	}
-	s.Version = sc.version
+	shot.Version = s.version
 }
 
 // lookAtFacts looks at what nothing tells of, now and then. The caller has taking.

@@ -41,7 +41,9 @@ func (d *Dashboard) Serve(ctx context.Context, l net.Listener) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = srv.Close()
 	}
-	<-ended
+	if end := <-ended; err == nil && !errors.Is(end, http.ErrServerClosed) {
+		err = end
+	}
 	if err != nil {
 		return fmt.Errorf("stop the dashboard: %w", err)
 	}

@@ -242,9 +242,11 @@ func TestHistoryOfStrangers(t *testing.T) {
 		"a link":      func(path string) error { return os.Symlink("/etc/passwd", path) },
 		"a directory": func(path string) error { return os.MkdirAll(path+"/x", 0o700) },
 		"no object":   func(path string) error { return os.WriteFile(path, []byte(`[1,2]`), 0o600) },
-		"negative":    func(path string) error { return os.WriteFile(path, []byte(bad(bucket{Minutes: 1, tally: many})), 0o600) },
-		"odd span":    func(path string) error { return os.WriteFile(path, []byte(bad(bucket{Minutes: 7})), 0o600) },
-		"odd time":    func(path string) error { return os.WriteFile(path, []byte(bad(bucket{At: 1, Minutes: 1})), 0o600) },
+		"negative": func(path string) error {
+			return os.WriteFile(path, []byte(bad(bucket{Minutes: 1, tally: many})), 0o600)
+		},
+		"odd span": func(path string) error { return os.WriteFile(path, []byte(bad(bucket{Minutes: 7})), 0o600) },
+		"odd time": func(path string) error { return os.WriteFile(path, []byte(bad(bucket{At: 1, Minutes: 1})), 0o600) },
 		"odd bounds": func(path string) error {
 			return os.WriteFile(path, []byte(bad(bucket{Minutes: 1, tally: tally{Run: histogram{LE: [][2]int64{{5, 1}, {5, 1}}}}})), 0o600)
 		},

@@ -19,7 +19,8 @@ type WorkerInfo struct {
 	State               string    `json:"state"` // alive, stopping, silent, lost
 	Slots               int       `json:"slots"`
 	Busy                int       `json:"busy"`
-	Jobs                []string  `json:"jobs"` // ids of those it runs
+	RSSBytes            *int64    `json:"rss_bytes"` // memory of its process, without its jobs; null: not of this host, or not told
+	Jobs                []string  `json:"jobs"`      // ids of those it runs
 	StartedAt           time.Time `json:"started_at"`
 	HeartbeatAt         time.Time `json:"heartbeat_at"`
 	HeartbeatAgeSeconds float64   `json:"heartbeat_age_seconds"`
@@ -72,6 +73,9 @@ func (q *Queue) workerInfo(v spool.Verdict) (WorkerInfo, error) {
 		w.Jobs = append(w.Jobs, n.ID)
 	}
 	w.Busy = len(claims)
+	if v.Living {
+		w.RSSBytes = residentMemory(v.PID)
+	}
 	asked, err := q.asked(v.Worker)
 	if err != nil {
 		return w, err
