@@ -3,6 +3,7 @@ package dashboard
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -149,6 +150,9 @@ func (f *fixture) fill(t testing.TB, jobs int) {
 				f.records(t, kind.queue, n, run, "", true)
 			}
 		}
+	}
+	for i, name := range []string{fsq.DefaultQueue, "mail", "reports"} {
+		f.history(t, name, float64(min(jobs, 20_000))/float64(100*(i+1)))
 	}
 	q, err := fsq.OpenExistingQueue(f.dir, "reports", fsq.DefaultConfig())
 	must(t, err)
@@ -328,4 +332,40 @@ func (f *fixture) lose(t testing.TB, job func(int, string) fsq.Job) {
 	must(t, os.Chtimes(path, old, old))
 	n := spool.Name{ID: "sync-lost", Allowed: 4, Attempt: 1, Due: f.now.Add(-20 * time.Minute)}
 	f.claimed(t, fsq.DefaultQueue, worker, n, job(3, n.ID))
+}
+
+// history makes up what ended in the last month: much by day and little at night.
+func (f *fixture) history(t testing.TB, queue string, perMinute float64) {
+	t.Helper()
+	type bucket map[string]any
+	var buckets []bucket
+	now := f.now.Truncate(time.Minute)
+	add := func(from, to time.Time, minutes int64) {
+		width := time.Duration(minutes) * time.Minute
+		for at := from.Truncate(width); at.Before(to); at = at.Add(width) {
+			day := 1 + math.Sin(2*math.Pi*float64(at.Unix()%86400)/86400-2)
+			wave := day * (1 + .4*math.Sin(float64(at.Unix())/1900)) * (.7 + .6*f.rnd.Float64())
+			done := int64(perMinute * wave * float64(minutes))
+			failed := int64(float64(done) * .04 * f.rnd.ExpFloat64())
+			spread := func(middle int64) map[string]any {
+				return map[string]any{"ms": done * middle, "le": [][2]int64{{middle / 4, done / 5}, {middle, done / 2}, {middle * 4, done / 4}, {middle * 20, done/20 + 1}}}
+			}
+			wait := []int64{400, 1000, 2000, 4000}[min(int(wave*1.4), 3)]
+			buckets = append(buckets, bucket{
+				"at": at.Unix(), "minutes": minutes, "done": done, "failed": failed, "dead": failed / 3, "wait": spread(wait), "run": spread(8000),
+				"looks": 1, "pending": int64(perMinute * wave * wave * 3), "scheduled": int64(perMinute * 5), "processing": int64(4 + 6*day), "dead_jobs": 12,
+			})
+		}
+	}
+	month, week, day := now.Add(-31*24*time.Hour), now.Add(-7*24*time.Hour).Truncate(time.Hour), now.Add(-25*time.Hour).Truncate(time.Hour)
+	add(month, week, 60)
+	add(week, day, 10)
+	add(day, now, 1)
+	data, err := json.Marshal(map[string]any{
+		"format": 1, "since": month.Unix(), "final": now.Unix(), "before": bucket{"at": 0, "minutes": 0}, "buckets": buckets,
+	})
+	must(t, err)
+	path := filepath.Join(fsq.QueueDir(f.dir, queue), filepath.FromSlash(spool.HistoryPath()))
+	must(t, os.MkdirAll(filepath.Dir(path), 0o700))
+	must(t, os.WriteFile(path, data, 0o600))
 }
