@@ -152,7 +152,7 @@ func (f *fixture) fill(t testing.TB, jobs int) {
 		}
 	}
 	for i, name := range []string{fsq.DefaultQueue, "mail", "reports"} {
-		f.history(t, name, float64(min(jobs, 20_000))/float64(100*(i+1)))
+		f.history(t, name, float64(min(jobs, 20_000))/float64(8*(i+1)))
 	}
 	q, err := fsq.OpenExistingQueue(f.dir, "reports", fsq.DefaultConfig())
 	must(t, err)

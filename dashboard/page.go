@@ -83,7 +83,8 @@ type frame struct {
 }
 
 type navItem struct {
-	Label, Path string
+	Label, Rest string // where there is room for it
+	Path        string
 	Current     bool
 	Count, Of   string
 	Bad         bool
@@ -114,7 +115,7 @@ func (d *Dashboard) frame(w http.ResponseWriter, r *http.Request, page, title st
 	f.Nav = []navItem{
 		{Label: "Overview", Path: "/"},
 		{Label: "Jobs", Path: "/jobs"},
-		{Label: "Dead letters", Path: "/dead", Count: countOf(s.Status.Dead), Of: "dead", Bad: true},
+		{Label: "Dead", Rest: "letters", Path: "/dead", Count: countOf(s.Status.Dead), Of: "dead", Bad: true},
 		{Label: "Queues", Path: "/queues", Count: countOf(len(s.View.PausedQueues)), Of: "paused"},
 		{Label: "Workers", Path: "/workers", Count: countOf(alive), Of: "alive"},
 	}

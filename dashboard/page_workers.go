@@ -45,9 +45,9 @@ func (d *Dashboard) pageWorkers(w http.ResponseWriter, r *http.Request) {
 		return cmp.Or(boolFirst(a.State == fsq.WorkerLost, b.State == fsq.WorkerLost), cmp.Compare(a.Host, b.Host), a.StartedAt.Compare(b.StartedAt))
 	})
 	if n := len(p.Workers); n > 0 {
-		p.TotalText = fmt.Sprintf("%s, %d of %s busy", plural(n, "worker"), busy, plural(slots, "slot"))
+		p.TotalText = fmt.Sprintf("%s, %d of %s busy", plural(n-lost, "worker"), busy, plural(slots, "slot"))
 		if lost > 0 {
-			p.TotalText += fmt.Sprintf(", %d lost", lost)
+			p.TotalText += fmt.Sprintf("; %d lost", lost)
 		}
 	}
 	all := plural(len(p.Workers)-lost, "worker")
