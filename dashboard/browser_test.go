@@ -220,12 +220,23 @@ func eval[T any](b *tab, js string) T {
 	return v
 }
 
-// until waits until an expression in the page is true.
+// until waits until an expression in the page is true, be it on the page after this one.
 func (b *tab) until(js string) {
 	b.t.Helper()
-	_, err := chromedp.Run(b.ctx, chromedp.Poll[bool](js, chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(20*time.Second)))
-	if err != nil {
-		b.t.Fatalf("never true: %s: %v\n%s", js, err, eval[string](b, "document.body.innerText.slice(0, 3000)"))
+	ctx, cancel := context.WithTimeout(b.ctx, 15*time.Second)
+	defer cancel()
+	tick := time.NewTicker(25 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("Boolean("+js+")"))
+		if ok && err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			b.t.Fatalf("never true: %s: %v\n%s", js, err, eval[string](b, "document.body.innerText.slice(0, 3000)"))
+		case <-tick.C:
+		}
 	}
 }
 

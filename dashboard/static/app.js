@@ -54,8 +54,12 @@
     let at = a.firstChild;
     for (const n of [...b.childNodes]) {
       const k = keyOf(n);
-      let old = k ? keyed.get(k) : at;
-      if (!k) while (old && keyOf(old)) old = old.nextSibling;
+      let old = keyed.get(k);
+      if (!k) { // the next that looks like it, or else is of its kind
+        const free = c => { while (c && keyOf(c)) c = c.nextSibling; return c; };
+        for (old = free(at); old && (old.nodeName !== n.nodeName || old.className !== n.className); old = free(old.nextSibling));
+        old ||= free(at);
+      }
       if (!old || old.nodeName !== n.nodeName) { old = document.importNode(n, true); a.insertBefore(old, at); } else {
         if (old === at) at = at.nextSibling; else a.insertBefore(old, at);
         morph(old, n);
@@ -209,7 +213,7 @@
     byID("toasts").append(t);
     if (!bad) setTimeout(() => t.remove(), 6000);
   }
-  async function call(url, body, label) {
+  async function call(url, body, label, leaves) {
     try {
       const r = await fetch(url, { method: "POST", headers: { "Content-Type": "application/json", Accept: "application/json" }, body: JSON.stringify(body) });
       const a = await r.json().catch(() => ({}));
@@ -219,7 +223,7 @@
       else toast(label + ": " + (a.done > 1 || !("done" in a) ? "done" + (a.done > 1 ? ", " + plural(a.done, "job") : "") : a.done === 0 ? "there was nothing to do" : "done"));
       return r.ok ? a : null;
     } catch { toast(label + ": the server does not answer", true); return null; }
-    finally { refresh().catch(lost); }
+    finally { if (!leaves) refresh().catch(lost); }
   }
   const fields = f => { const o = {}; for (const [k, v] of new FormData(f)) if (k !== "back") o[k] = v; return o; };
   function typed(o) {
@@ -258,8 +262,10 @@
     const label = f.dataset.act;
     if (f.dataset.ask && !await ask(f.dataset.ask.split("?")[0] + "?", f.dataset.ask.split("?").slice(1).join("?").trim(), label, "danger" in f.dataset)) return;
     const body = label === "Save" ? fields(f) : f.dataset.body ? JSON.parse(f.dataset.body) : typed(fields(f));
-    const a = await call(f.action, body, label);
-    if (a && label === "Delete" && document.body.dataset.page === "job" && !a.failed) location.href = base + "/jobs";
+    const leaves = label === "Delete" && document.body.dataset.page === "job"; // there is no such page then
+    if (leaves) close();
+    const a = await call(f.action, body, label, leaves);
+    if (leaves) { if (a && !a.failed) location.href = base + "/jobs"; else open(); }
     if (a) { const d = f.closest("details"); if (d && label === "Pause") d.open = false; }
   });
   document.addEventListener("click", async e => {
