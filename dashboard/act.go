@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"mime"
 	"net/http"
@@ -411,7 +412,8 @@ func readJSON(r *http.Request, v any) error {
 	dec := json.NewDecoder(r.Body)
 	dec.DisallowUnknownFields()
 	err := dec.Decode(v)
-	if large := (*http.MaxBytesError)(nil); errors.As(err, &large) {
+	large := (*http.MaxBytesError)(nil)
+	if errors.As(err, &large) {
 		return err
 	}
 	if err != nil && r.ContentLength == 0 {
@@ -420,7 +422,10 @@ func readJSON(r *http.Request, v any) error {
 	if err != nil {
 		return badf("the body must be one JSON object: %v", err)
 	}
-	if dec.More() {
+	if _, err = dec.Token(); errors.As(err, &large) {
+		return err
+	}
+	if !errors.Is(err, io.EOF) {
 		return badf("the body must be one JSON object, and there is more")
 	}
 	return nil

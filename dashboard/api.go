@@ -19,6 +19,7 @@ func (d *Dashboard) apiRoutes() []route {
 	return []route{
 		{"GET /api/v1/status", d.apiStatus},
 		{"GET /api/v1/stats", d.apiStats},
+		{"GET /api/v1/history", d.apiHistory},
 		{"GET /api/v1/jobs", d.apiJobs},
 		{"GET /api/v1/jobs/{id}", d.apiJob},
 		{"GET /api/v1/jobs/{id}/explain", d.apiExplain},
@@ -111,6 +112,34 @@ func (d *Dashboard) apiStats(w http.ResponseWriter, r *http.Request) {
 		doc.Queue = qs[0].Name()
 	}
 	answer(w, doc, err)
+}
+
+func (d *Dashboard) apiHistory(w http.ResponseWriter, r *http.Request) {
+	v := r.URL.Query()
+	err := onlyQuery(r, "queue", "span", "step")
+	span, step := time.Hour, time.Duration(0)
+	for _, p := range []struct {
+		name string
+		to   *time.Duration
+	}{{"span", &span}, {"step", &step}} {
+		if s := v.Get(p.name); s != "" && err == nil {
+			if *p.to, err = fsq.ParseDuration(s); err != nil {
+				err = badf("%s %v", p.name, err)
+			}
+		}
+	}
+	var qs []*fsq.Queue
+	if err == nil {
+		qs, err = d.selected(filter{Queue: v.Get("queue")})
+	}
+	var h fsq.History
+	if err == nil {
+		h, err = fsq.HistoryOf(r.Context(), span, step, qs...)
+	}
+	if len(qs) == 1 {
+		h.Queue = qs[0].Name()
+	}
+	answer(w, h, err)
 }
 
 // asked are the queues that the query asks about: the one of ?queue=, or all.

@@ -1,14 +1,36 @@
 package dashboard
 
 import (
+	"context"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/queuectl/queuectl/fsq"
 )
+
+// hangGuard bounds every wait for a condition. It is no expectation of speed.
+const hangGuard = 2 * time.Minute
+
+// await looks until it holds.
+func await(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), hangGuard)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("waited in vain: %s", what)
+		case <-tick.C:
+		}
+	}
+}
 
 // rig is a dashboard over a spool of its own.
 type rig struct {
@@ -37,6 +59,22 @@ func newRig(t *testing.T, opts ...func(*Options)) *rig {
 	return &rig{t: t, dir: dir, q: q, d: d}
 }
 
+// put enqueues a job with a document, and returns its id.
+func (r *rig) put(doc string) string { return r.putIn(r.q, doc) }
+
+func (r *rig) putIn(q *fsq.Queue, doc string) string {
+	r.t.Helper()
+	j, err := fsq.ParseJob([]byte(doc), time.Now())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if j, err = q.Enqueue(r.t.Context(), j); err != nil {
+		r.t.Fatal(err)
+	}
+	return j.ID
+}
+
+// enqueue enqueues commands.
 func (r *rig) enqueue(commands ...string) (ids []string) {
 	r.t.Helper()
 	for _, c := range commands {
@@ -49,23 +87,77 @@ func (r *rig) enqueue(commands ...string) (ids []string) {
 	return ids
 }
 
-func (r *rig) get(path string) *httptest.ResponseRecorder {
+// queue makes another queue.
+func (r *rig) queue(name string) *fsq.Queue {
 	r.t.Helper()
-	req := httptest.NewRequestWithContext(r.t.Context(), http.MethodGet, path, http.NoBody)
-	req.Host = "localhost"
+	q, err := fsq.OpenQueue(r.dir, name, fsq.DefaultConfig())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return q
+}
+
+// work runs all that is due, and tells of each end.
+func (r *rig) work() {
+	r.t.Helper()
+	w := r.q.NewWorker(fsq.WorkerOptions{Slots: 1, Drain: true})
+	if err := w.Run(r.t.Context()); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) state(id string) fsq.State {
+	r.t.Helper()
+	i, err := r.q.Get(r.t.Context(), id)
+	if err != nil {
+		return fsq.State(err.Error())
+	}
+	return i.State
+}
+
+// request makes one from this machine.
+func (r *rig) request(method, path, body string, header ...string) *http.Request {
+	r.t.Helper()
+	req := httptest.NewRequestWithContext(r.t.Context(), method, path, strings.NewReader(body))
+	req.Host, req.RemoteAddr = "localhost:3000", "127.0.0.1:40000"
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	if h := req.Header.Get("Host"); h != "" {
+		req.Host = h
+	}
+	return req
+}
+
+func (r *rig) do(method, path, body string, header ...string) *httptest.ResponseRecorder {
+	r.t.Helper()
 	w := httptest.NewRecorder()
-	r.d.ServeHTTP(w, req)
+	r.d.ServeHTTP(w, r.request(method, path, body, header...))
 	return w
 }
 
-func TestOverviewCounts(t *testing.T) {
-	r := newRig(t)
-	r.enqueue("true", "false")
-	w := r.get("/")
-	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "2 ") {
-		t.Errorf("%d %s", w.Code, w.Body)
+func (r *rig) get(path string, header ...string) *httptest.ResponseRecorder {
+	r.t.Helper()
+	return r.do(http.MethodGet, path, "", header...)
+}
+
+// object is the answer as JSON.
+func object(t *testing.T, w *httptest.ResponseRecorder) map[string]any {
+	t.Helper()
+	var v map[string]any
+	if err := json.Unmarshal(w.Body.Bytes(), &v); err != nil {
+		t.Fatalf("%v: %d %s", err, w.Code, w.Body)
 	}
-	if s := r.d.snapshot(t.Context()); s.Status.Pending != 2 || s.Err != nil || s.Disk == nil {
-		t.Errorf("%+v", s.Status)
+	if v["schema_version"] != 1.0 {
+		t.Errorf("schema_version is missing: %s", w.Body)
 	}
+	return v
+}
+
+// form makes a header of a request a plain form's.
+func form() []string {
+	return []string{"Content-Type", "application/x-www-form-urlencoded", "Accept", "text/html"}
 }

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/queuectl/queuectl/fsq"
 )
 
 // maxBody bounds what a request may send, in bytes: the ids of some ten thousand jobs.
@@ -60,7 +62,8 @@ func (d *Dashboard) guard(next http.Handler) http.Handler {
 		if name == "" {
 			name = remoteHost(r)
 		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), visitorKey{}, visitor{name, known})))
+		ctx := context.WithValue(r.Context(), visitorKey{}, visitor{name, known})
+		next.ServeHTTP(w, r.WithContext(fsq.WithActor(ctx, actor(ctx))))
 	})
 }
 

@@ -50,15 +50,20 @@ func (q *Queue) Cancel(ctx context.Context, id string) (Cancellation, error) {
 				_, err = q.s.Cancel(e)
 			}
 			if err == nil {
+				q.acted(ctx, id, ActionCancel, "")
 				return Cancellation{ID: id, State: Cancelled}, nil
 			}
 		case spool.Processing:
 			asked, attempt = true, e.Attempt
 			err = q.s.Demand(spool.Demand{ID: id})
 			if err == nil && q.stillRuns(e) {
+				q.acted(ctx, id, ActionCancel, "while it ran")
 				return Cancellation{ID: id, State: Processing, By: e.Worker, attempt: e.Attempt}, nil
 			}
 		default:
+			if asked && e.Attempt == attempt && stateOf(e, q.now()) == Cancelled {
+				return Cancellation{ID: id, State: Cancelled}, q.s.WithdrawDemand(spool.Demand{ID: id}) // the worker was faster than this look
+			}
 			err := fmt.Errorf("job %q has ended already, it is %s: %w", id, stateOf(e, q.now()), ErrState)
 			if asked { // nobody else takes it back, and it would be about this job once it is retried
 				err = errors.Join(err, q.s.WithdrawDemand(spool.Demand{ID: id}))
@@ -144,7 +149,7 @@ const lookAgain = 5 * time.Second
 // Signal sends a signal, such as "USR1" or "TERM", to the process group of a running
 // job, through its worker. It returns when the worker is asked. The error wraps
 // ErrNotFound, or ErrState if the job does not run.
-func (q *Queue) Signal(_ context.Context, id, signal string) error {
+func (q *Queue) Signal(ctx context.Context, id, signal string) error {
 	if _, err := signalNumber(signal); err != nil {
 		return err
 	}
@@ -155,7 +160,11 @@ func (q *Queue) Signal(_ context.Context, id, signal string) error {
 	if e.State != spool.Processing {
 		return fmt.Errorf("job %q does not run, it is %s: %w", id, stateOf(e, q.now()), ErrState)
 	}
-	return q.s.Demand(spool.Demand{ID: id, Signal: signal})
+	if err := q.s.Demand(spool.Demand{ID: id, Signal: signal}); err != nil {
+		return err
+	}
+	q.acted(ctx, id, ActionSignal, signal)
+	return nil
 }
 
 // Pause stops all workers of the queue from taking jobs, until Resume or the given time

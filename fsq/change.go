@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/queuectl/queuectl/spool"
@@ -19,19 +20,19 @@ type Change struct {
 // returns; a job that is held already stays so. The error wraps ErrNotFound, or ErrState
 // if the job does not wait: it runs, or has ended.
 func (q *Queue) Hold(ctx context.Context, id string) error {
-	return q.changeWaiting(ctx, id, q.s.Hold)
+	return q.changeWaiting(ctx, id, ActionHold, q.s.Hold)
 }
 
 // Release ends a Hold: the job runs when it is due. A job that is not held stays as it
 // is. The errors are those of Hold.
 func (q *Queue) Release(ctx context.Context, id string) error {
-	return q.changeWaiting(ctx, id, q.s.Release)
+	return q.changeWaiting(ctx, id, ActionRelease, q.s.Release)
 }
 
 // RunNow makes a job that waits due, also one that is held. It goes behind those that
 // are due already and have its priority. The errors are those of Hold.
 func (q *Queue) RunNow(ctx context.Context, id string) error {
-	return q.changeWaiting(ctx, id, func(e spool.Entry) (spool.Entry, error) {
+	return q.changeWaiting(ctx, id, ActionRunNow, func(e spool.Entry) (spool.Entry, error) {
 		if !e.Held && !e.Queued && !e.Due.After(q.s.Now()) {
 			return e, nil
 		}
@@ -53,7 +54,7 @@ func (q *Queue) Reschedule(ctx context.Context, id string, c Change) error {
 	if err := errors.Join(probe.checkNumbers(), probe.checkTimes()); err != nil {
 		return err
 	}
-	return q.changeWaiting(ctx, id, func(e spool.Entry) (spool.Entry, error) {
+	return q.changeWaiting(ctx, id, ActionSet, func(e spool.Entry) (spool.Entry, error) {
 		priority, due := e.Priority, e.Due
 		if c.Priority != nil {
 			priority = *c.Priority
@@ -65,18 +66,38 @@ func (q *Queue) Reschedule(ctx context.Context, id string, c Change) error {
 	})
 }
 
-// changeWaiting makes a change of a job that waits, as often as the job moves from under it.
-func (q *Queue) changeWaiting(ctx context.Context, id string, do func(spool.Entry) (spool.Entry, error)) error {
+// changeWaiting makes a change of a job that waits, as often as the job moves from under
+// it, and keeps what has changed.
+func (q *Queue) changeWaiting(ctx context.Context, id, action string, do func(spool.Entry) (spool.Entry, error)) error {
 	for range maxChases {
 		e, err := q.waiting(ctx, id)
 		if err != nil {
 			return err
 		}
-		if _, err = do(e); !errors.Is(err, ErrLost) {
+		to, err := do(e)
+		if err == nil && to.Name != e.Name {
+			q.acted(ctx, id, action, changes(action, e.Name, to.Name))
+		}
+		if !errors.Is(err, ErrLost) {
 			return err
 		}
 	}
 	return fmt.Errorf("job %q moves faster than it can be changed: %w", id, ErrState)
+}
+
+// changes says what an action has made of a job's priority and due time.
+func changes(action string, was, is spool.Name) string {
+	if action != ActionSet {
+		return ""
+	}
+	var all []string
+	if was.Priority != is.Priority {
+		all = append(all, fmt.Sprintf("priority %d, was %d", is.Priority, was.Priority))
+	}
+	if !was.Due.Equal(is.Due) {
+		all = append(all, fmt.Sprintf("run_at %s, was %s", is.Due.Format(time.RFC3339), was.Due.Format(time.RFC3339)))
+	}
+	return strings.Join(all, "; ")
 }
 
 // waiting finds a job that waits and is to be changed. An edit of it that was cut short

@@ -67,7 +67,9 @@ func (q *Queue) RetryDead(ctx context.Context, id string) error {
 	if err := q.calibrate(); err != nil {
 		return err
 	}
-	_, err = q.s.Revive(e, allowance)
+	if _, err = q.s.Revive(e, allowance); err == nil {
+		q.acted(ctx, id, ActionRetry, "")
+	}
 	return err
 }
 

@@ -1,9 +1,13 @@
 package fsq
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/queuectl/queuectl/spool"
@@ -65,12 +69,40 @@ func (q *Queue) Edit(ctx context.Context, d Draft, j Job) error {
 	}
 	_, err = q.s.Edit(d.entry, q.edited(d, j), append(data, '\n'))
 	switch {
+	case err == nil:
+		q.acted(ctx, id, ActionEdit, edits(d.Job, j))
+		return nil
 	case errors.Is(err, spool.ErrTooLarge):
 		return &FieldError{Problem: err.Error()}
 	case errors.Is(err, spool.ErrUncertain), !errors.Is(err, ErrLost):
 		return err
 	}
 	return q.movedOn(id)
+}
+
+// edits names the fields that an edit has changed, without their values: some are secret.
+func edits(was, is Job) string {
+	fields := func(j Job) (all map[string]json.RawMessage) {
+		data, err := j.MarshalJSON()
+		if err == nil {
+			_ = json.Unmarshal(data, &all)
+		}
+		return all
+	}
+	before, after := fields(was), fields(is)
+	var changed []string
+	for name, value := range after {
+		if !bytes.Equal(before[name], value) {
+			changed = append(changed, name)
+		}
+	}
+	for name := range before {
+		if _, kept := after[name]; !kept {
+			changed = append(changed, name)
+		}
+	}
+	slices.Sort(changed)
+	return strings.Join(changed, ", ")
 }
 
 // movedOn says why a job could not be edited.

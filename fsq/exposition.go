@@ -36,13 +36,13 @@ func (e *exposition) sample(name string, value float64, labels ...string) {
 	e.put(" ", number(value), "\n")
 }
 
-// histogram writes the cumulative counts of the bounds, in seconds, the sum and the count.
-func (e *exposition) histogram(name string, h histogram, bounds []float64, labels ...string) {
-	for _, le := range append(bounds[:len(bounds):len(bounds)], math.Inf(1)) {
+// histogram writes the cumulative counts of some bounds, in seconds, the sum and the count.
+func (e *exposition) histogram(name string, h histogram, les []float64, labels ...string) {
+	for _, le := range append(les[:len(les):len(les)], math.Inf(1)) {
 		n := int64(0)
-		for _, p := range h.LE {
-			if float64(p[0]) <= le*1000 {
-				n += p[1]
+		for i, c := range h.N {
+			if float64(bounds[h.From+i]) <= le*1000 {
+				n += c
 			}
 		}
 		e.sample(name+"_bucket", float64(n), append(labels[:len(labels):len(labels)], "le", number(le))...)

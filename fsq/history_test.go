@@ -248,7 +248,7 @@ func TestHistoryOfStrangers(t *testing.T) {
 		"odd span": func(path string) error { return os.WriteFile(path, []byte(bad(bucket{Minutes: 7})), 0o600) },
 		"odd time": func(path string) error { return os.WriteFile(path, []byte(bad(bucket{At: 1, Minutes: 1})), 0o600) },
 		"odd bounds": func(path string) error {
-			return os.WriteFile(path, []byte(bad(bucket{Minutes: 1, tally: tally{Run: histogram{LE: [][2]int64{{5, 1}, {5, 1}}}}})), 0o600)
+			return os.WriteFile(path, []byte(bad(bucket{Minutes: 1, tally: tally{Run: histogram{From: len(bounds), N: []int64{1}}}})), 0o600)
 		},
 	} {
 		q := openQueue(t, testConfig())
@@ -324,9 +324,8 @@ func TestHistoryHasALimit(t *testing.T) {
 	for at := floorTo(now.Add(-hoursKept).Unix(), 3600); at < now.Unix(); {
 		w := widthAt(at, now)
 		b := bucket{At: at, Minutes: w}
-		for _, ms := range bounds {
-			b.Wait.count(ms, 1e6)
-			b.Run.count(ms, 1e6)
+		for i := range bounds {
+			*b.Wait.at(i), *b.Run.at(i) = 1e6, 1e6
 		}
 		b.Done = 1
 		r.Buckets = append(r.Buckets, b)

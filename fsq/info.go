@@ -51,6 +51,7 @@ type JobInfo struct {
 
 	Job     *Job      `json:"job,omitempty"`             // Get only
 	Records []Attempt `json:"attempt_records,omitempty"` // Get only
+	Actions []Action  `json:"actions,omitempty"`         // what people have done to it; Get only
 
 	last *Attempt // record of the last attempt, if it was read and has ended
 }
@@ -188,6 +189,7 @@ func (q *Queue) Get(ctx context.Context, id string) (JobInfo, error) {
 	i.Queue = q.Name()
 	q.detail(&i, e)
 	i.Records = q.attempts(e)
+	i.Actions = q.actions(e.Name.ID)
 	if e.State == spool.Processing {
 		i.WorkerLost = q.lostWorkers(ctx)[e.Worker]
 	}

@@ -83,7 +83,7 @@ func BenchmarkPage(b *testing.B) {
 		dirs = append(dirs, dir)
 	}
 	for i := range n {
-		at := day.Add(time.Duration(i) * 24 * time.Hour / time.Duration(n))
+		at := day.Add(time.Duration(i) * (24 * time.Hour / time.Duration(n)))
 		name := fmt.Sprintf("%s%03dZ.p%d.a1-4=done,w%d,r%d.job-%d.json", at.Format("20060102T150405"), at.Nanosecond()/1e6, i%3, i%1000, i%7919, i)
 		if err := os.WriteFile(filepath.Join(dirs[at.Hour()], name), []byte(`{"command":"true"}`), 0o600); err != nil {
 			b.Fatal(err)

@@ -21,7 +21,8 @@ type recorder struct {
 }
 
 const (
-	// rollEvery is how often a worker writes the history of a busy queue, some 100 kB.
+	// rollEvery is how often a worker writes the history of a busy queue: some 100 kB, or as
+	// much as the records of a hundred jobs.
 	rollEvery = time.Minute
 	// rollRecently is how long one that another wrote is new enough: of many workers on a
 	// queue one a minute writes it. Failed attempts, which only their worker knows, do not

@@ -57,10 +57,12 @@ type sightings struct {
 	DeadJobs   int64 `json:"dead_jobs,omitempty"`
 }
 
-// histogram counts durations by the least bound that they do not exceed.
+// histogram counts durations by the least of the bounds that they do not exceed: N[i] is of
+// bounds[From+i].
 type histogram struct {
-	Sum int64      `json:"ms"`
-	LE  [][2]int64 `json:"le"` // bound in milliseconds and count, by bound, without those that count nothing
+	Sum  int64   `json:"ms"`
+	From int     `json:"from"`
+	N    []int64 `json:"n"`
 }
 
 // bounds of durations in milliseconds: ten to a decade (the series R10 of ISO 3), so that a
@@ -91,7 +93,6 @@ const (
 	// Bounds of what a file may say, so that sums of it do not overflow.
 	maxCount   = 1 << 40
 	maxBuckets = 20000
-	maxBounds  = 256
 )
 
 func floorTo(t, seconds int64) int64 { return t - ((t%seconds)+seconds)%seconds }
@@ -113,41 +114,44 @@ func (h *histogram) add(d time.Duration) {
 	ms := min(max(d.Milliseconds(), 0), bounds[len(bounds)-1])
 	h.Sum += ms
 	i, _ := slices.BinarySearch(bounds, ms)
-	h.count(bounds[i], 1)
+	*h.at(i)++
 }
 
-func (h *histogram) count(bound, n int64) { *h.at(bound) += n }
-
-// at is the count of a bound, which is made if it is not there.
-func (h *histogram) at(bound int64) *int64 {
-	i, found := slices.BinarySearchFunc(h.LE, bound, func(p [2]int64, b int64) int { return cmp.Compare(p[0], b) })
-	if !found {
-		h.LE = slices.Insert(h.LE, i, [2]int64{bound, 0})
+// at is the count of bounds[i].
+func (h *histogram) at(i int) *int64 {
+	switch {
+	case len(h.N) == 0:
+		h.From, h.N = i, []int64{0}
+	case i < h.From:
+		h.N = append(make([]int64, h.From-i, h.From-i+len(h.N)), h.N...)
+		h.From = i
+	case i >= h.From+len(h.N):
+		h.N = append(h.N, make([]int64, i+1-h.From-len(h.N))...)
 	}
-	return &h.LE[i][1]
+	return &h.N[i-h.From]
 }
 
 func (h *histogram) plus(o histogram) {
 	h.Sum += o.Sum
-	for _, p := range o.LE {
-		h.count(p[0], p[1])
+	for i, n := range o.N {
+		*h.at(o.From + i) += n
 	}
 }
 
 // atLeast raises each count to that of o and reports whether one was less.
 func (h *histogram) atLeast(o histogram) (raised bool) {
 	h.Sum = max(h.Sum, o.Sum)
-	for _, p := range o.LE {
-		if n := h.at(p[0]); *n < p[1] {
-			*n, raised = p[1], true
+	for i, n := range o.N {
+		if c := h.at(o.From + i); *c < n {
+			*c, raised = n, true
 		}
 	}
 	return raised
 }
 
 func (h histogram) total() (n int64) {
-	for _, p := range h.LE {
-		n += p[1]
+	for _, c := range h.N {
+		n += c
 	}
 	return n
 }
@@ -156,17 +160,17 @@ func (h histogram) total() (n int64) {
 // it falls into they are taken to be spread evenly, as Prometheus does.
 func (h histogram) quantile(p float64) float64 {
 	rank, before := p*float64(h.total()), 0.0
-	for _, b := range h.LE {
-		n := float64(b[1])
-		if n == 0 || before+n < rank {
+	for i, c := range h.N {
+		n := float64(c)
+		if c == 0 || before+n < rank {
 			before += n
 			continue
 		}
-		low := int64(0)
-		if i, _ := slices.BinarySearch(bounds, b[0]); i > 0 {
-			low = bounds[i-1]
+		high, low := bounds[h.From+i], int64(0)
+		if h.From+i > 0 {
+			low = bounds[h.From+i-1]
 		}
-		return (float64(low) + float64(b[0]-low)*max(rank-before, 0)/n) / 1000
+		return (float64(low) + float64(high-low)*max(rank-before, 0)/n) / 1000
 	}
 	return 0
 }
@@ -238,17 +242,10 @@ func (s sightings) depth() *Depth {
 func (b bucket) valid() bool {
 	figures := []int64{b.Done, b.Dead, b.Cancelled, b.Failed, b.Looks, b.Pending, b.Scheduled, b.Processing, b.DeadJobs}
 	for _, h := range []histogram{b.Wait, b.Run} {
-		if h.Sum < 0 || h.Sum > math.MaxInt64>>8 || len(h.LE) > maxBounds {
+		if h.Sum < 0 || h.Sum > math.MaxInt64>>8 || h.From < 0 || h.From > len(bounds)-len(h.N) {
 			return false
 		}
-		last := int64(-1)
-		for _, p := range h.LE {
-			if p[0] <= last {
-				return false
-			}
-			last = p[0]
-			figures = append(figures, p[1])
-		}
+		figures = append(figures, h.N...)
 	}
 	return !slices.ContainsFunc(figures, func(n int64) bool { return n < 0 || n > maxCount })
 }

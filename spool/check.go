@@ -326,7 +326,7 @@ func (c *checker) logs() error {
 		dir := logsDir + "/" + xx
 		err := c.s.ops.names(c.s.abs(dir), func(base string) error {
 			rel := dir + "/" + base
-			id, _, _, err := parseLog(base)
+			id, err := jobOf(base)
 			if err != nil || bucket(id) != xx {
 				c.unknown(rel)
 			} else if len(c.jobs[id]) == 0 {

@@ -74,11 +74,12 @@ func (s *Spool) WriteLog(id string, attempt int, kind string, data []byte) error
 	return nil
 }
 
-// removeLogs removes all that is kept of a job's attempts, however many there were.
+// removeLogs removes all that is kept of a job's attempts and of what was done to it,
+// however much there is.
 func (s *Spool) removeLogs(id string) error {
 	dir := logsDir + "/" + bucket(id)
 	err := s.ops.names(s.abs(dir), func(base string) error {
-		if of, _, _, err := parseLog(base); err != nil || of != id {
+		if of, err := jobOf(base); err != nil || of != id {
 			return nil
 		}
 		return s.unlinkLog(s.abs(dir + "/" + base))

@@ -128,7 +128,7 @@ var logKinds = [...]string{"json", "out", "err", "result", "progress"}
 // that a listing costs less, and a name can say that there were a million.
 const fewAttempts = 30
 
-// removeRecords removes what is kept of a job's attempts.
+// removeRecords removes what is kept of a job's attempts, and of what was done to it.
 func (s *Spool) removeRecords(e Entry) error {
 	if e.Attempt > fewAttempts {
 		return s.removeLogs(e.Name.ID)
@@ -140,5 +140,5 @@ func (s *Spool) removeRecords(e Entry) error {
 			}
 		}
 	}
-	return nil
+	return s.removeActs(e.Name.ID)
 }

@@ -48,7 +48,7 @@ plain HTTP: put a proxy with TLS before it where others can listen in.`,
 		examples: []example{
 			{"On this machine", "queuectl dashboard"},
 			{"To look at, and not to touch", "queuectl dashboard --read-only"},
-			{"For others, with a token", "queuectl dashboard --addr 0.0.0.0:3000 --token-file /etc/queuectl/tokens --allow-host queue.example.org"},
+			{"For others, with a token", "queuectl dashboard --addr :3000 --token-file tokens --allow-host queue.lan"},
 		},
 		exits:   []exitStatus{{exitOK, "stopped by SIGTERM or SIGINT"}, {exitUsage, "an address that others reach, and no token"}},
 		queues:  someQueue,
@@ -132,7 +132,7 @@ func readTokens(path string) ([]dashboard.Token, error) {
 	tokens, err := dashboard.ReadTokens(path)
 	switch {
 	case errors.Is(err, dashboard.ErrExposed):
-		return nil, &hinted{err, "chmod 600 " + shellQuote(path)}
+		return nil, &usageError{err.Error(), "chmod 600 " + shellQuote(path)}
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, &usageError{err.Error(), "openssl rand -hex 32 makes a token; the file has one on each line"}
 	case err != nil:
@@ -167,6 +167,11 @@ func withoutOp(err error) error {
 	return err
 }
 
+// dashboardInfo is what dashboard prints with --json, once it listens.
+type dashboardInfo struct {
+	URL string `json:"url"` // of the first page
+}
+
 // printAddress prints where the page is: what a person can open.
 func (a *app) printAddress(at net.Addr, o dashboardOptions) error {
 	host, port, err := net.SplitHostPort(at.String())
@@ -181,9 +186,7 @@ func (a *app) printAddress(at net.Addr, o dashboardOptions) error {
 	}
 	page := "http://" + net.JoinHostPort(host, port) + strings.TrimRight(o.basePath, "/") + "/"
 	if a.json {
-		return a.out.json(struct {
-			URL string `json:"url"`
-		}{page})
+		return a.out.jsonLine(dashboardInfo{page})
 	}
 	a.out.printf("%s\n", page)
 	a.note("serving %s; Ctrl-C ends it", a.spool)

@@ -30,7 +30,7 @@ var (
 		`enqueue {"id":"e","command":"true","run_at":"+1h"}`, `hold e`, `release e`, `set e --priority 5`, `run-now e`,
 		`pause --reason x`, `status`, `resume`,
 		`worker start --drain --count 2`, `worker list`,
-		`status`, `list`, `show b`, `explain b`, `explain later`, `logs a`, `stats`, `wait a`,
+		`status`, `list`, `show b`, `explain b`, `explain later`, `logs a`, `stats`, `stats --history 1h`, `wait a`,
 		`dlq list`, `dlq retry b`, `cancel b`, `retry b`, `cancel later`, `delete later`,
 		`enqueue {"id":"d","command":"exit\u00203","max_retries":0}`, `worker start --drain`, `dlq remove d`, `enqueue -`,
 		`queue create mail`, `queue list`, `queue config mail`, `queue remove mail`, `config list`, `config get lease`,
@@ -41,6 +41,7 @@ var (
 		"queuectl worker stop": {stopResult{}},
 		"queuectl kill":        {actResult{}},
 		"queuectl edit":        {actResult{}},
+		"queuectl dashboard":   {dashboardInfo{}},
 	}
 	// silentCommands print nothing, or what the job that they run prints.
 	silentCommands = []string{"queuectl run", "queuectl watch", "queuectl config set", "queuectl config unset"}

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"os"
-	"os/user"
 	"time"
 
 	"github.com/queuectl/queuectl/fsq"
@@ -31,7 +29,7 @@ for those that start later.`,
 }
 
 func (a *app) pause(o pauseOptions) error {
-	p := fsq.Pause{Reason: o.reason, By: whoami()}
+	p := fsq.Pause{Reason: o.reason, By: fsq.Self()}
 	if o.until != "" {
 		until, err := fsq.ParseTime(o.until, a.now())
 		if err != nil {
@@ -60,18 +58,6 @@ func (a *app) pause(o pauseOptions) error {
 	}
 	a.note("paused%s; %s resume ends it", untilText(p.Until, a.now()), a.ctl())
 	return nil
-}
-
-// whoami is USER@HOST, as far as these are known.
-func whoami() string {
-	name := os.Getenv("USER")
-	if u, err := user.Current(); err == nil {
-		name = u.Username
-	}
-	if host, err := os.Hostname(); err == nil {
-		name += "@" + host
-	}
-	return name
 }
 
 func untilText(t, now time.Time) string {

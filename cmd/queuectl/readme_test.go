@@ -273,3 +273,38 @@ func TestReadmePaths(t *testing.T) {
 		}
 	}
 }
+
+// The README's table has each metric that is printed, and no other.
+func TestReadmeMetrics(t *testing.T) {
+	cleanEnv(t)
+	dir := filepath.Join(t.TempDir(), "spool")
+	if r := queuectl(t, "--spool", dir, "enqueue", "-c", "true"); r.code != exitOK {
+		t.Fatal(r.stderr)
+	}
+	r := queuectl(t, "--spool", dir, "stats", "--format", "prometheus")
+	var have, want []string
+	for _, m := range regexp.MustCompile(`(?m)^# TYPE (\S+) `).FindAllStringSubmatch(r.stdout, -1) {
+		have = append(have, m[1])
+	}
+	for _, row := range rows(section(t, readText(t, "README.md"), "Monitoring")) {
+		for _, name := range quotes(row[0]) {
+			// Where the number of inodes has no limit, as on btrfs, there is none to tell.
+			if !strings.Contains(name, "inodes") || slices.Contains(have, name) {
+				want = append(want, name)
+			}
+		}
+	}
+	slices.Sort(have)
+	slices.Sort(want)
+	if r.code != exitOK || !slices.Equal(have, want) {
+		t.Errorf("exit status %d, %s; it prints\n%v, the README has\n%v", r.code, r.stderr, have, want)
+	}
+	for _, args := range [][]string{{"--history", "1h", "--format", "prometheus"}, {"--json", "--format", "prometheus"}, {"--history", "60d"}, {"--history", "0"}} {
+		if r := queuectl(t, append([]string{"--spool", dir, "stats"}, args...)...); r.code != exitUsage {
+			t.Errorf("stats %v: exit status %d, %s", args, r.code, r.stderr)
+		}
+	}
+	if r := queuectl(t, "--spool", dir+"-none", "stats", "--format", "prometheus"); r.code != exitOK || !strings.Contains(r.stdout, "queuectl_build_info") {
+		t.Errorf("without a spool: exit status %d, %s", r.code, r.stderr)
+	}
+}

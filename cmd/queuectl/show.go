@@ -52,6 +52,7 @@ func (a *app) show(ctx context.Context, id string) error {
 	for _, at := range j.Records {
 		a.showAttempt(at, now)
 	}
+	a.showActions(j.Actions, now)
 	if n := len(j.Records); n > 0 {
 		for _, s := range []fsq.Stream{fsq.Stdout, fsq.Stderr} {
 			a.showTail(q, j.ID, j.Records[n-1].Number, s)
@@ -215,6 +216,23 @@ func (a *app) showAttempt(at fsq.Attempt, now time.Time) {
 		f.add(at.Next, "%s", both(*at.NextDue, now))
 	}
 	reportFacts(&f, at.Report)
+	f.write(a.out, "  ")
+}
+
+// showActions prints what people have done to a job.
+func (a *app) showActions(all []fsq.Action, now time.Time) {
+	if len(all) == 0 {
+		return
+	}
+	a.out.printf("\n%s\n", a.out.paint(bold, "actions"))
+	var f facts
+	for _, x := range all {
+		text := both(x.At, now) + " by " + clean(x.By)
+		if x.Detail != "" {
+			text += ": " + clean(x.Detail)
+		}
+		f.add(clean(x.Action), "%s", text)
+	}
 	f.write(a.out, "  ")
 }
 

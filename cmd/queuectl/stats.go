@@ -3,23 +3,51 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/queuectl/queuectl/fsq"
 )
 
 func newStats(a *app) *command {
-	return &command{
+	var (
+		back   *time.Duration
+		format string
+	)
+	c := &command{
 		name:  "stats",
 		short: "Show how many jobs ended, how fast, and how long they waited",
-		long:  `Counts what the spool still holds: what prune has removed is not in it.`,
+		long: `Counts what the spool still holds: what prune has removed is not in it. --history tells
+of a time up to 31 days instead, from what the spool keeps of the past by minutes, ten
+minutes and hours; pruning leaves that. How much waits is known of the times when
+something ended or somebody watched.
+
+--format prometheus prints the figures for node_exporter's textfile collector, of all
+queues unless --queue names some. Its counters are those of the history: they do not go
+down when jobs are pruned or tried again.`,
 		examples: []example{
 			{"Durations, waits and throughput", "queuectl stats"},
 			{"All queues together, and each of them", "queuectl stats --queue '*'"},
 			{"The 95th percentile of the waits in seconds", "queuectl stats --json | jq .wait.p95_seconds"},
+			{"The last day, as small graphs", "queuectl stats --history 1d"},
+			{"For Prometheus", "queuectl stats --format prometheus"},
 		},
 		queues: someQueue,
-		run:    func(ctx context.Context, _ []string) error { return a.stats(ctx) },
+		flags:  newFlagSet(),
+		run: func(ctx context.Context, _ []string) error {
+			switch {
+			case back != nil && format != "text":
+				return usagef("--history and --format exclude each other")
+			case back != nil:
+				return a.statsHistory(ctx, *back)
+			case format != "text":
+				return a.statsMetrics(ctx)
+			}
+			return a.stats(ctx)
+		},
 	}
+	durationFlag(c.flags, &back, "history", "show the time up to now instead, such as 1h, 1d, 7d or 30d")
+	choiceFlag(c.flags, &format, "format", "text", []string{"text", "prometheus"}, "print figures for Prometheus instead")
+	return c
 }
 
 func (a *app) stats(ctx context.Context) error {
