@@ -48,6 +48,7 @@ type Dashboard struct {
 
 	pages pages
 	pasts past
+	dead  fsq.DeadIndex
 
 	cookie     string             // the name of the session's
 	viewers    atomic.Int64       // of events

@@ -202,8 +202,9 @@ type act struct {
 	Of                string // what it is about, where the label alone does not say
 	Ask               string // the question before it; "": none
 	Danger            bool
-	Why               string // it cannot be done, because of this
-	Fields            map[string]string
+	Why               string            // it cannot be done, because of this
+	Fields            map[string]string // of the plain form
+	Body              string            // what app.js sends instead, if that is not the same
 }
 
 // jobPath is where a job's page is.

@@ -342,6 +342,21 @@ func (p *jobPage) timeline(q *fsq.Queue) {
 	for _, a := range i.Records {
 		add(p.attempt(a, q))
 	}
+	for n, a := range i.Actions {
+		text := "by " + a.By
+		if a.Detail != "" {
+			text = a.Detail + ", " + text
+		}
+		add(moment{Key: fmt.Sprintf("act%d", n), Class: "acted", Title: actionWords(a.Action), At: a.At, Text: text})
+	}
+	// An attempt that runs has no end: it comes behind all that was done so far.
+	slices.SortStableFunc(p.Timeline, func(a, b moment) int {
+		switch {
+		case a.At.IsZero() || b.At.IsZero():
+			return boolFirst(!a.At.IsZero(), !b.At.IsZero())
+		}
+		return a.At.Compare(b.At)
+	})
 	switch {
 	case i.State == fsq.Cancelled && i.EndedAt != nil:
 		add(moment{Key: "end", Class: "cancelled", Title: "Cancelled", At: *i.EndedAt})
@@ -400,6 +415,28 @@ func (p *jobPage) attempt(a fsq.Attempt, q *fsq.Queue) moment {
 	}
 	m.Text = strings.Join(facts, " · ")
 	return m
+}
+
+func actionWords(action string) string {
+	switch action {
+	case fsq.ActionRetry:
+		return "Retried by hand"
+	case fsq.ActionCancel:
+		return "Asked to be cancelled"
+	case fsq.ActionHold:
+		return "Held by hand"
+	case fsq.ActionRelease:
+		return "Released"
+	case fsq.ActionRunNow:
+		return "Made due"
+	case fsq.ActionSet:
+		return "Changed"
+	case fsq.ActionEdit:
+		return "Edited"
+	case fsq.ActionSignal:
+		return "Sent a signal"
+	}
+	return sentenceCase(visible(action))
 }
 
 func outcomeClass(outcome string) string {

@@ -403,8 +403,8 @@ func TestJobActions(t *testing.T) {
 	}
 }
 
-// TestBulk does something to the selected jobs, and to all that match.
-func TestBulk(t *testing.T) {
+// TestBulkInTheBrowser does something to the selected jobs, and to all that match.
+func TestBulkInTheBrowser(t *testing.T) {
 	q, b := liveRig(t)
 	for _, id := range []string{"a", "b", "c", "d", "e", "f"} {
 		enqueue(t, q, id, "true "+id)
