@@ -46,9 +46,9 @@ type Dashboard struct {
 	scan *scanner
 	now  func() time.Time
 
-	pages pages
-	pasts past
-	dead  fsq.DeadIndex
+	pages  pages
+	dead   fsq.DeadIndex
+	shared shared
 
 	cookie     string             // the name of the session's
 	viewers    atomic.Int64       // of events

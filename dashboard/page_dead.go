@@ -22,7 +22,7 @@ type deadPage struct {
 }
 
 type deadGroup struct {
-	Key, HTMLID    string
+	Key            string
 	Count          int
 	Error          string // of all of them, without what differs
 	Example        string // of one of them
@@ -75,7 +75,7 @@ func (d *Dashboard) pageDead(w http.ResponseWriter, r *http.Request) {
 func (p *deadPage) groups(ctx context.Context, d *Dashboard, qs []*fsq.Queue, queue string) error {
 	ctx, cancel := context.WithTimeout(ctx, listTime)
 	defer cancel()
-	all, err := d.dead.Groups(ctx, qs, readsAtOnce)
+	all, err := share(&d.shared, "dead "+queue, p.Data, p.Now, func() (fsq.DeadGroups, error) { return d.dead.Groups(ctx, qs, readsAtOnce) })
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (p *deadPage) group(g fsq.DeadGroup, queue string) deadGroup {
 	f := filter{state: string(fsq.Dead), Group: g.Key, Queue: queue}
 	query := f.values().Encode()
 	out := deadGroup{
-		Key: g.Key, HTMLID: "g-" + url.QueryEscape(g.Key), Count: g.Count, Error: visible(shorten(cmp.Or(g.Error, g.Outcome), shortText)),
+		Key: g.Key, Count: g.Count, Error: visible(shorten(cmp.Or(g.Error, g.Outcome), shortText)),
 		Program: visible(shorten(g.Program, 80)), Newest: g.Newest, Oldest: g.Oldest, Several: g.Count > 1, Path: "/jobs?" + query,
 	}
 	if e := visible(shorten(g.Example, shortText)); e != out.Error {

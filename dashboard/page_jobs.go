@@ -68,7 +68,7 @@ func (d *Dashboard) pageJobs(w http.ResponseWriter, r *http.Request) {
 
 // list reads the page's jobs.
 func (p *jobsPage) list(r *http.Request, d *Dashboard) error {
-	page, err := d.page(r.Context(), p.Filter)
+	page, err := share(&d.shared, "jobs "+p.Filter.values().Encode(), p.Data, p.Now, func() (fsq.JobPage, error) { return d.page(r.Context(), p.Filter) })
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/queuectl/queuectl/fsq"
@@ -350,16 +349,18 @@ func (d *Dashboard) history(ctx context.Context, span string, p *overview) {
 	if err != nil || len(qs) == 0 {
 		return
 	}
-	hour, day, err := d.pasts.of(ctx, qs, p.Now)
-	if err == nil {
-		p.Through[1], p.Through[2] = throughIn("Last hour", hour), throughIn("Last day", day)
+	history := func(span time.Duration) fsq.History {
+		// What has just ended is in the view: a graph may be some seconds older.
+		h, err := share(&d.shared, "history "+span.String(), 0, p.Now, func() (fsq.History, error) { return fsq.HistoryOf(ctx, span, 0, qs...) })
+		if err != nil {
+			p.Problem = cmp.Or(p.Problem, err.Error())
+		}
+		return h
 	}
-	h, err := fsq.HistoryOf(ctx, chosen.span, 0, qs...)
-	if err != nil {
-		p.Problem = cmp.Or(p.Problem, err.Error())
-		return
+	p.Through[1], p.Through[2] = throughIn("Last hour", history(time.Hour)), throughIn("Last day", history(24*time.Hour))
+	if h := history(chosen.span); len(h.Points) > 0 {
+		p.Figures = figures(h)
 	}
-	p.Figures = figures(h)
 }
 func throughOf(name string, known bool, done, failed int) through {
 	t := through{Name: name, Known: known, Done: done, Failed: failed}
@@ -476,30 +477,3 @@ func axisSpan(seconds float64) string {
 	}
 	return fmt.Sprintf("%.3g h", seconds/3600)
 }
-
-// past keeps the last day's history, which throughput is counted from: reading it is not for
-// each viewer and each second.
-type past struct {
-	mu        sync.Mutex
-	at        time.Time
-	hour, day fsq.History
-}
-
-func (p *past) of(ctx context.Context, qs []*fsq.Queue, now time.Time) (hour, day fsq.History, err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if now.Sub(p.at) < pastFor && !now.Before(p.at) {
-		return p.hour, p.day, nil
-	}
-	if p.hour, err = fsq.HistoryOf(ctx, time.Hour, 0, qs...); err != nil {
-		return hour, day, err
-	}
-	if p.day, err = fsq.HistoryOf(ctx, 24*time.Hour, 0, qs...); err != nil {
-		return hour, day, err
-	}
-	p.at = now
-	return p.hour, p.day, nil
-}
-
-// pastFor is how long what was counted holds.
-const pastFor = 5 * time.Second
