@@ -347,12 +347,15 @@ func (f *fixture) history(t testing.TB, queue string, perMinute float64) {
 			wave := day * (1 + .4*math.Sin(float64(at.Unix())/1900)) * (.7 + .6*f.rnd.Float64())
 			done := int64(perMinute * wave * float64(minutes))
 			failed := int64(float64(done) * .04 * f.rnd.ExpFloat64())
-			spread := func(middle int64) map[string]any {
-				return map[string]any{"ms": done * middle, "le": [][2]int64{{middle / 4, done / 5}, {middle, done / 2}, {middle * 4, done / 4}, {middle * 20, done/20 + 1}}}
+			spread := func(from int) map[string]any { // from a tenth of a decade on, with most of it soon and a long tail
+				n := make([]int64, 16)
+				for i := range n {
+					n[i] = int64(float64(done)*math.Exp(-float64((i-7)*(i-7))/24)/8 + f.rnd.Float64()*.6)
+				}
+				return map[string]any{"ms": done * 900, "from": from, "n": n}
 			}
-			wait := []int64{400, 1000, 2000, 4000}[min(int(wave*1.4), 3)]
 			buckets = append(buckets, bucket{
-				"at": at.Unix(), "minutes": minutes, "done": done, "failed": failed, "dead": failed / 3, "wait": spread(wait), "run": spread(8000),
+				"at": at.Unix(), "minutes": minutes, "done": done, "failed": failed, "dead": failed / 3, "wait": spread(16 + int(5*wave)), "run": spread(26),
 				"looks": 1, "pending": int64(perMinute * wave * wave * 3), "scheduled": int64(perMinute * 5), "processing": int64(4 + 6*day), "dead_jobs": 12,
 			})
 		}

@@ -151,12 +151,12 @@ func (g graph) bounds(n int) (low, high float64) {
 	return 0, nice(high)
 }
 
-// nice is the next of 1, 2, 4, 6, 8 and their tens: all have quarters, or halves, that read well.
+// nice is the next number up whose half reads well, too.
 func nice(v float64) float64 {
 	p := math.Pow(10, math.Floor(math.Log10(v)))
-	for _, m := range []float64{1, 2, 4, 6, 8, 10} {
+	for _, m := range []float64{1, 2, 3, 4, 5, 6, 8, 10} {
 		if v <= m*p {
-			return max(m*p, 4)
+			return max(m*p, 2)
 		}
 	}
 	return v

@@ -472,8 +472,8 @@ func axisSpan(seconds float64) string {
 		return fmt.Sprintf("%.3g ms", seconds*1000)
 	case seconds < 600:
 		return fmt.Sprintf("%.3g s", seconds)
-	case seconds < 20_000:
-		return fmt.Sprintf("%.2g min", seconds/60)
+	case seconds < 3600:
+		return fmt.Sprintf("%.0f min", seconds/60)
 	}
-	return fmt.Sprintf("%.3g h", seconds/3600)
+	return fmt.Sprintf("%.2g h", seconds/3600)
 }
