@@ -292,6 +292,9 @@ func (p *pager) describe(ctx context.Context, qs []*Queue, page *JobPage) error 
 			}
 		}
 		i.Queue = r.q.Name()
+		if !r.dropped {
+			i.seen = &r.e
+		}
 		if p.opt.Details {
 			i.Job = nil
 		}

@@ -39,8 +39,8 @@ var (
 	values = map[string][]any{
 		"queuectl events":      {fsq.Transition{}},
 		"queuectl worker stop": {stopResult{}},
-		"queuectl kill":        {actResult{}},
-		"queuectl edit":        {actResult{}},
+		"queuectl kill":        {fsq.ActResult{}},
+		"queuectl edit":        {fsq.ActResult{}},
 	}
 	// silentCommands print nothing, or what the job that they run prints.
 	silentCommands = []string{"queuectl run", "queuectl watch", "queuectl config set", "queuectl config unset"}
