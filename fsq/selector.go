@@ -124,7 +124,7 @@ func (j *judge) byName(e spool.Entry, st State) (meant, undecided bool) {
 // attempted reports whether the last attempt can be one that is meant.
 func (j *judge) attempted(e spool.Entry, st State) bool {
 	w := &j.where
-	if e.Attempt == 0 || w.Group != "" && st != Dead {
+	if w.Group != "" && st != Dead || e.Attempt == 0 && (len(w.Hosts) > 0 || len(w.Workers) > 0 || len(w.ExitCodes) > 0 || w.Error != "") {
 		return false
 	}
 	switch e.State {
@@ -188,7 +188,7 @@ func (j *judge) byDetail(i *JobInfo, record bool) bool {
 
 func (j *judge) ofRecord(i *JobInfo) bool {
 	w := &j.where
-	if w.Error != "" && !containsFold(i.Error, w.Error) || w.Group != "" {
+	if w.Error != "" && !containsFold(i.Error, w.Error) || w.Group != "" && groupOf(i).key() != w.Group {
 		return false
 	}
 	var last Attempt
