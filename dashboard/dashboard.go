@@ -46,6 +46,10 @@ type Dashboard struct {
 	scan *scanner
 	now  func() time.Time
 
+	pages  pages
+	dead   fsq.DeadIndex
+	shared shared
+
 	cookie     string             // the name of the session's
 	viewers    atomic.Int64       // of events
 	streams    context.Context    // of all of them

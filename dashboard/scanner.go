@@ -100,6 +100,7 @@ func (s *scanner) look() (*round, func()) {
 
 // nudge has the next snapshot look at everything: somebody here has changed something.
 func (s *scanner) nudge() {
+	s.d.shared.forget()
 	s.mu.Lock()
 	r := s.round
 	s.mu.Unlock()

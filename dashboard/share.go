@@ -1,0 +1,65 @@
+package dashboard
+
+import (
+	"sync"
+	"time"
+)
+
+// shared keeps what was found out for one who looks for the others who look at the same:
+// a hundred pages cost the spool what one costs. The zero value is ready.
+type shared struct {
+	mu   sync.Mutex
+	kept map[string]*sharing
+}
+
+type sharing struct {
+	mu      sync.Mutex // of who finds it out; the others wait
+	version uint64
+	at      time.Time
+	value   any
+}
+
+const (
+	// maxShared bounds how many answers are kept: of those who look at something else each.
+	maxShared = 64
+	// shareFor is how long an answer holds without a change of the queues: nothing tells of
+	// what is only in the files of a job.
+	shareFor = 2 * time.Second
+)
+
+// share returns what find has returned for this key and version of the snapshot, or calls
+// it. Errors are not kept.
+func share[T any](s *shared, key string, version uint64, now time.Time, find func() (T, error)) (T, error) {
+	e := s.of(key)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if age := now.Sub(e.at); e.value != nil && e.version == version && age >= 0 && age < shareFor {
+		return e.value.(T), nil
+	}
+	v, err := find()
+	if err == nil {
+		e.value, e.version, e.at = v, version, now
+	}
+	return v, err
+}
+
+func (s *shared) of(key string) *sharing {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.kept[key]; e != nil {
+		return e
+	}
+	if s.kept == nil || len(s.kept) >= maxShared {
+		s.kept = map[string]*sharing{}
+	}
+	e := &sharing{}
+	s.kept[key] = e
+	return e
+}
+
+// forget is for when somebody has changed something here: he is to see it.
+func (s *shared) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kept = nil
+}
