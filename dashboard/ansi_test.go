@@ -176,7 +176,7 @@ func TestShare(t *testing.T) {
 	get := func(key string, version uint64, at time.Time, err error) {
 		t.Helper()
 		_, got := share(&s, key, version, at, func() (int, error) { calls++; return calls, err })
-		if got != err { //nolint:errorlint // it is that one
+		if got != err {
 			t.Error(got)
 		}
 	}

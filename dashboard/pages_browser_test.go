@@ -538,7 +538,7 @@ func TestKeys(t *testing.T) {
 	b.until(`!document.getElementById("keys").open`)
 	b.do(chromedp.KeyEvent("/"))
 	b.until(`location.pathname === "/jobs" && document.activeElement.id === "find" && ` + isLive)
-	b.do(chromedp.KeyEvent("\x1b"), chromedp.KeyEvent("j"), chromedp.KeyEvent("j"), chromedp.KeyEvent("k"), chromedp.KeyEvent("x"))
+	b.do(chromedp.KeyEvent("\x1b"), chromedp.KeyEvent("jjkx"))
 	b.until(`document.querySelector("tbody tr.cur.sel input").checked && document.getElementById("picked").textContent === "1 job selected"`)
 	b.do(chromedp.KeyEvent("t"))
 	b.until(`document.getElementById("zone").textContent === "UTC" && document.querySelector("tbody time").title.endsWith("UTC")`)
@@ -618,7 +618,7 @@ func TestReadOnlyPages(t *testing.T) {
 func TestLogin(t *testing.T) {
 	f := newFixture(t, 0)
 	b := browse(t, f, func(o *Options) { o.Tokens = []Token{{Name: "ann", Secret: "0123456789abcdef0123"}} })
-	b.expect("401 (Unauthorized)")
+	b.expect("401 (")
 	b.visit("/queues")
 	b.do(chromedp.SendKeys(chromedp.CSS("input[name=token]"), "wrong\r"))
 	b.until(`document.querySelector("[role=alert]")?.textContent === "That is not a token."`)
