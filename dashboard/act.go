@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,63 +20,10 @@ import (
 	"github.com/queuectl/queuectl/fsq"
 )
 
-// action is something that is done to jobs.
-type action struct {
-	name   string      // in the path
-	done   string      // what a job is then, as queuectl says it
-	states []fsq.State // of the jobs that it is for, when they are not named
-	do     func(ctx context.Context, q *fsq.Queue, id string, p *params) (result string, err error)
-}
-
-// actions are all of them. What they do is what the commands of these names do.
-var actions = []action{
-	{"retry", "retried", []fsq.State{fsq.Dead, fsq.Cancelled}, func(ctx context.Context, q *fsq.Queue, id string, _ *params) (string, error) {
-		return "retried", q.RetryDead(ctx, id)
-	}},
-	{"cancel", "cancelled", []fsq.State{fsq.Pending, fsq.Scheduled, fsq.Retrying, fsq.Held, fsq.Processing}, cancelJob},
-	{"delete", "removed", []fsq.State{fsq.Pending, fsq.Scheduled, fsq.Retrying, fsq.Held, fsq.Done, fsq.Dead, fsq.Cancelled}, deleteJob},
-	{"hold", "held", []fsq.State{fsq.Pending, fsq.Scheduled, fsq.Retrying}, func(ctx context.Context, q *fsq.Queue, id string, _ *params) (string, error) {
-		return "held", q.Hold(ctx, id)
-	}},
-	{"release", "released", []fsq.State{fsq.Held}, func(ctx context.Context, q *fsq.Queue, id string, _ *params) (string, error) {
-		return "released", q.Release(ctx, id)
-	}},
-	{"run-now", "due now", []fsq.State{fsq.Scheduled, fsq.Retrying, fsq.Held}, func(ctx context.Context, q *fsq.Queue, id string, _ *params) (string, error) {
-		return "due now", q.RunNow(ctx, id)
-	}},
-	{"set", "changed", []fsq.State{fsq.Pending, fsq.Scheduled, fsq.Retrying, fsq.Held}, func(ctx context.Context, q *fsq.Queue, id string, p *params) (string, error) {
-		return "changed", q.Reschedule(ctx, id, p.change)
-	}},
-	{"signal", "signalled", []fsq.State{fsq.Processing}, func(ctx context.Context, q *fsq.Queue, id string, p *params) (string, error) {
-		return "signalled", q.Signal(ctx, id, p.Signal)
-	}},
-}
-
-// cancelJob does not wait for the end of a job that runs: its worker is asked.
-func cancelJob(ctx context.Context, q *fsq.Queue, id string, _ *params) (string, error) {
-	got, err := q.Cancel(ctx, id)
-	if err != nil || got.State == fsq.Cancelled {
-		return "cancelled", err
-	}
-	return "asked", nil
-}
-
-// deleteJob removes a job, or a file that never became one.
-func deleteJob(ctx context.Context, q *fsq.Queue, id string, _ *params) (string, error) {
-	err := q.Delete(ctx, id)
-	if errors.Is(err, fsq.ErrNotFound) {
-		err = q.RemoveDead(ctx, id)
-	}
-	return "removed", err
-}
-
-func actionNamed(name string) (action, error) {
-	for _, a := range actions {
-		if a.name == name {
-			return a, nil
-		}
-	}
-	return action{}, fmt.Errorf("there is no action %s: %w", quote(name), fsq.ErrNotFound)
+// doneWords are what jobs are called to which an action was done.
+var doneWords = map[string]string{
+	fsq.ActionRetry: "retried", fsq.ActionCancel: "cancelled", fsq.ActionDelete: "removed", fsq.ActionHold: "held",
+	fsq.ActionRelease: "released", fsq.ActionRunNow: "due now", fsq.ActionSet: "changed", fsq.ActionSignal: "signalled",
 }
 
 // params are the body of an action, and what it says beside which jobs are meant.
@@ -90,7 +38,7 @@ type params struct {
 	Expect *int           `json:"expect"`  // so many jobs at most; if there are more, nothing is done
 	DryRun bool           `json:"dry_run"` // only count
 
-	change fsq.Change
+	act    fsq.Act
 	filter filter
 	back   string // of a form: where to go then
 	form   bool
@@ -102,20 +50,13 @@ type jobID struct {
 	ID    string `json:"id"`
 }
 
-// result is what came of an action for one job, as queuectl prints it.
-type result struct {
-	Queue  string  `json:"queue"`
-	ID     string  `json:"id"`
-	Result string  `json:"result"`
-	Error  *string `json:"error"`
-}
-
-// results are what came of it for all.
+// results are what came of an action. Each is as queuectl prints it.
 type results struct {
-	Done    int      `json:"done"`
-	Failed  int      `json:"failed"`
-	Results []result `json:"results"` // those that failed first
-	Cut     bool     `json:"cut"`     // there are more results than are listed
+	Done    int             `json:"done"`
+	Failed  int             `json:"failed"`
+	Results []fsq.ActResult `json:"results"`         // those that failed first
+	Cut     bool            `json:"cut"`             // there are more results than are listed
+	Error   string          `json:"error,omitempty"` // why it ended before it was through
 }
 
 const (
@@ -131,132 +72,132 @@ const (
 
 // actOne acts on the job in the path.
 func (d *Dashboard) actOne(w http.ResponseWriter, r *http.Request) {
-	a, p, err := d.wanted(r)
+	p, err := d.wanted(r)
 	if err == nil && (p.IDs != nil || p.Filter != nil || p.All || p.Expect != nil || p.DryRun) {
 		err = badf("the path says which job is meant: leave out ids, filter, all, expect and dry_run")
 	}
 	if err != nil {
-		d.answerAct(w, r, p, a, results{}, err)
+		d.answerAct(w, r, p, results{}, err)
 		return
 	}
-	id := jobID{r.URL.Query().Get("queue"), r.PathValue("id")}
-	res, err := d.act(r.Context(), a, []jobID{id}, p)
-	d.answerAct(w, r, p, a, res, err)
+	var t tally
+	d.actOn(r.Context(), p.act, []jobID{{r.URL.Query().Get("queue"), r.PathValue("id")}}, &t)
+	d.answerAct(w, r, p, t.results(), t.first)
 }
 
 // actMany acts on the jobs that the body names, or for which its filter holds.
 func (d *Dashboard) actMany(w http.ResponseWriter, r *http.Request) {
 	_ = http.NewResponseController(w).SetWriteDeadline(d.now().Add(actTime))
-	a, p, err := d.wanted(r)
-	var ids []jobID
+	p, err := d.wanted(r)
 	if err == nil {
-		ids, err = d.meant(r.Context(), a, p)
+		err = p.checkWhich()
 	}
-	if err != nil {
-		d.answerAct(w, r, p, a, results{}, err)
-		return
-	}
-	if p.DryRun {
-		writeJSON(w, http.StatusOK, countDoc{len(ids)})
-		return
-	}
-	res, _ := d.act(r.Context(), a, ids, p)
-	d.answerAct(w, r, p, a, res, nil)
-}
-
-// countDoc is the answer to a dry run.
-type countDoc struct {
-	Matched int `json:"matched"` // jobs that are meant
-}
-
-// meant are the jobs that the body names, or for which its filter holds and the action is.
-func (d *Dashboard) meant(ctx context.Context, a action, p *params) ([]jobID, error) {
 	switch {
-	case p.IDs != nil && p.Filter != nil:
-		return nil, badf("give ids or a filter, not both")
-	case len(p.IDs) > maxIDs:
-		return nil, badf("give %d ids at most, or a filter", maxIDs)
-	case p.IDs != nil:
-		return p.IDs, p.expected(len(p.IDs))
-	case p.Filter == nil && !p.All:
-		return nil, badf("say which jobs: ids, a filter, or all")
-	case p.filter.empty() && !p.All:
-		return nil, badf("the filter is empty: all says that all jobs are meant")
+	case err != nil:
+		d.answerAct(w, r, p, results{}, err)
+	case p.DryRun:
+		doc, err := d.matched(r.Context(), p, readsAtOnce)
+		answer(w, doc, err)
+	default:
+		res, err := d.act(r.Context(), p)
+		d.answerAct(w, r, p, res, err)
 	}
-	ids, err := d.matching(ctx, a, p.filter)
-	if err != nil {
-		return nil, err
-	}
-	return ids, p.expected(len(ids))
 }
 
-// expected refuses more jobs than somebody has agreed to.
-func (p *params) expected(n int) error {
-	if p.Expect != nil && n > *p.Expect {
-		return fmt.Errorf("%d jobs match by now, and %d were expected: nothing was done: %w", n, *p.Expect, fsq.ErrState)
+// matchDoc is the answer to a dry run.
+type matchDoc struct {
+	Matched int  `json:"matched"` // jobs that are meant
+	Exact   bool `json:"exact"`   // false: there may be more, which to count would take too long
+}
+
+// checkWhich refuses a body that does not say which jobs are meant, or says it twice.
+func (p *params) checkWhich() error {
+	switch {
+	case p.IDs != nil && (p.Filter != nil || p.All):
+		return badf("give ids or a filter, not both")
+	case len(p.IDs) > maxIDs:
+		return badf("give %d ids at most, or a filter", maxIDs)
+	case p.IDs == nil && p.Filter == nil && !p.All:
+		return badf("say which jobs: ids, a filter, or all")
+	case p.IDs == nil && p.filter.empty() && !p.All:
+		return badf("the filter is empty: all says that all jobs are meant")
 	}
 	return nil
 }
 
-// matchAtOnce is how many jobs are listed at a time: each listing reads all names, and each
-// job takes some hundred bytes.
-const matchAtOnce = 100_000
-
-// matching are the jobs for which a filter holds and an action is. Sort, limit and after
-// are for pages: all are meant.
-func (d *Dashboard) matching(ctx context.Context, a action, f filter) (ids []jobID, err error) {
-	if f.States = a.among(f.States); len(f.States) == 0 {
-		return nil, nil
+// act does it to all that are meant, unless there are more than somebody has agreed to.
+func (d *Dashboard) act(ctx context.Context, p *params) (results, error) {
+	if p.Expect != nil {
+		doc, err := d.matched(ctx, p, 0)
+		if err == nil && doc.Matched > *p.Expect {
+			err = fmt.Errorf("%d jobs match by now, and %d were expected: nothing was done: %w", doc.Matched, *p.Expect, fsq.ErrState)
+		}
+		if err != nil {
+			return results{}, err
+		}
 	}
+	var t tally
+	if p.IDs != nil {
+		d.actOn(ctx, p.act, p.IDs, &t)
+		return t.results(), nil
+	}
+	qs, where, err := d.where(p.filter)
+	if err != nil {
+		return results{}, err
+	}
+	at := 0
+	_, err = fsq.Bulk(ctx, qs, where, p.act, fsq.BulkOptions{Each: func(r fsq.ActResult) {
+		t.add(at, r)
+		at++
+	}})
+	d.scan.nudge()
+	res := t.results()
+	if err != nil {
+		res.Error = err.Error()
+	}
+	return res, err
+}
+
+// matched counts the jobs that are meant. It reads at most reads of those whose names do not
+// tell; 0: all.
+func (d *Dashboard) matched(ctx context.Context, p *params, reads int) (matchDoc, error) {
+	if p.IDs != nil {
+		return matchDoc{len(p.IDs), true}, nil
+	}
+	qs, where, err := d.where(p.filter)
+	if err != nil {
+		return matchDoc{}, err
+	}
+	n, exact, err := fsq.Meant(ctx, qs, where, p.act, reads)
+	return matchDoc{n, exact}, err
+}
+
+// where is a filter for an action: the queues, and which jobs in them. Sort, limit and after
+// are for pages: all are meant.
+func (d *Dashboard) where(f filter) ([]*fsq.Queue, fsq.Selector, error) {
 	qs, err := d.selected(f)
 	if err != nil {
-		return nil, err
+		return nil, fsq.Selector{}, err
 	}
 	where, err := f.selector(d.now())
-	if err != nil {
-		return nil, err
-	}
-	for opt := (fsq.ListOptions{Where: where, Limit: matchAtOnce}); ; {
-		page, err := fsq.Page(ctx, qs, opt)
-		if err != nil {
-			return nil, err
-		}
-		for _, j := range page.Jobs {
-			if !j.Dropped {
-				ids = append(ids, jobID{j.Queue, j.ID})
-			}
-		}
-		if opt.After = page.Next; opt.After == "" {
-			return ids, nil
-		}
-	}
+	return qs, where, err
 }
 
-// among are those of the states that the action is for; none stand for all.
-func (a action) among(states []fsq.State) []fsq.State {
-	if len(states) == 0 {
-		return a.states
-	}
-	return slices.DeleteFunc(slices.Clone(states), func(s fsq.State) bool { return !slices.Contains(a.states, s) })
-}
-
-// act does it for each of the jobs, as far as that is possible. The error is that of the
-// first one in their order for which it is not.
-func (d *Dashboard) act(ctx context.Context, a action, ids []jobID, p *params) (results, error) {
-	t := tally{failed: map[int]result{}, done: map[int]result{}}
+// actOn does it to each of some jobs, as far as that is possible.
+func (d *Dashboard) actOn(ctx context.Context, a fsq.Act, ids []jobID, t *tally) {
 	next := make(chan int)
 	var workers sync.WaitGroup
 	opened := d.opener()
 	for range min(actsAtOnce, len(ids)) {
 		workers.Go(func() {
 			for i := range next {
-				r := result{Queue: ids[i].Queue, ID: ids[i].ID}
 				q, err := opened(ctx, ids[i])
-				if err == nil {
-					r.Queue = q.Name()
-					r.Result, err = a.do(ctx, q, ids[i].ID, p)
+				if err != nil {
+					text := err.Error()
+					t.add(i, fsq.ActResult{Queue: ids[i].Queue, ID: ids[i].ID, Result: fsq.ResultFailed, Error: &text, Err: err})
+					continue
 				}
-				t.add(i, r, err)
+				t.add(i, actOne(ctx, a, q, ids[i].ID))
 			}
 		})
 	}
@@ -266,31 +207,40 @@ func (d *Dashboard) act(ctx context.Context, a action, ids []jobID, p *params) (
 	close(next)
 	workers.Wait()
 	d.scan.nudge()
-	return t.results(), t.err
 }
 
-// tally gathers results, some of them one by one.
+// actOne does it to a job, or removes a file that never became one.
+func actOne(ctx context.Context, a fsq.Act, q *fsq.Queue, id string) fsq.ActResult {
+	r := a.Do(ctx, q, id)
+	if a.Action == fsq.ActionDelete && errors.Is(r.Err, fsq.ErrNotFound) && q.RemoveDead(ctx, id) == nil {
+		return fsq.ActResult{Queue: q.Name(), ID: id, Result: doneWords[a.Action]}
+	}
+	return r
+}
+
+// tally gathers results, some of them one by one. It is safe for concurrent use.
 type tally struct {
 	mu           sync.Mutex
 	all          results
-	failed, done map[int]result // by their place in the order
-	err          error
-	errAt        int
+	failed, done map[int]fsq.ActResult // by their place in the order
+	first        error                 // of what failed, in that order
+	firstAt      int
 }
 
-func (t *tally) add(at int, r result, err error) {
+func (t *tally) add(at int, r fsq.ActResult) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.done == nil {
+		t.failed, t.done = map[int]fsq.ActResult{}, map[int]fsq.ActResult{}
+	}
 	kept := t.done
-	if err == nil {
+	if r.Err == nil {
 		t.all.Done++
 	} else {
 		kept = t.failed
 		t.all.Failed++
-		text := err.Error()
-		r.Result, r.Error = "failed", &text
-		if t.err == nil || at < t.errAt {
-			t.err, t.errAt = err, at
+		if t.first == nil || at < t.firstAt {
+			t.first, t.firstAt = r.Err, at
 		}
 	}
 	if len(kept) < maxResults {
@@ -299,15 +249,16 @@ func (t *tally) add(at int, r result, err error) {
 }
 
 func (t *tally) results() results {
-	t.all.Results = []result{}
-	for _, some := range []map[int]result{t.failed, t.done} {
+	res := t.all
+	res.Results = []fsq.ActResult{}
+	for _, some := range []map[int]fsq.ActResult{t.failed, t.done} {
 		for _, at := range slices.Sorted(maps.Keys(some)) {
-			t.all.Results = append(t.all.Results, some[at])
+			res.Results = append(res.Results, some[at])
 		}
 	}
-	t.all.Results = t.all.Results[:min(len(t.all.Results), maxResults)]
-	t.all.Cut = len(t.all.Results) < t.all.Done+t.all.Failed
-	return t.all
+	res.Results = res.Results[:min(len(res.Results), maxResults)]
+	res.Cut = len(res.Results) < res.Done+res.Failed
+	return res
 }
 
 // opener opens each queue once for an action on many jobs.
@@ -332,67 +283,50 @@ func (d *Dashboard) opener() func(context.Context, jobID) (*fsq.Queue, error) {
 }
 
 // wanted reads which action is asked for, and its body: JSON, or a form of a page.
-func (d *Dashboard) wanted(r *http.Request) (action, *params, error) {
+func (d *Dashboard) wanted(r *http.Request) (*params, error) {
 	p, err := readParams(r)
 	if err != nil {
-		return action{}, p, err
+		return p, err
 	}
-	a, err := actionNamed(r.PathValue("action"))
-	if err != nil {
-		return a, p, err
+	name := r.PathValue("action")
+	if doneWords[name] == "" {
+		return p, fmt.Errorf("there is no action %s: %w", quote(name), fsq.ErrNotFound)
 	}
 	if p.Filter != nil && !p.form {
 		v, err := filterValues(p.Filter)
 		if err != nil {
-			return a, p, err
+			return p, err
 		}
 		if p.filter, err = parseFilter(v); err != nil {
-			return a, p, err
+			return p, err
 		}
 	}
-	err = p.check(a.name, d.now())
-	return a, p, err
+	err = p.complete(name, d.now())
+	return p, err
 }
 
-// check completes what an action needs, and refuses what it has no use for.
-func (p *params) check(action string, now time.Time) error {
-	if action != "set" && (p.Priority != nil || p.RunAt != "") {
+// complete makes the act of what was read, and refuses what the action has no use for.
+func (p *params) complete(name string, now time.Time) error {
+	p.act = fsq.Act{Action: name, Change: fsq.Change{Priority: p.Priority}, Signal: p.Signal}
+	switch {
+	case name != fsq.ActionSet && (p.Priority != nil || p.RunAt != ""):
 		return badf("priority and run_at are for set")
-	}
-	if action != "signal" && p.Signal != "" {
+	case name != fsq.ActionSignal && p.Signal != "":
 		return badf("signal is for signal")
-	}
-	switch action {
-	case "set":
-		if p.Priority == nil && p.RunAt == "" {
-			return badf("set needs priority or run_at")
-		}
-		if n := p.Priority; n != nil && (*n < fsq.MinPriority || *n > fsq.MaxPriority) {
-			return badf("priority must be a whole number from %d to %d, not %d", fsq.MinPriority, fsq.MaxPriority, *n)
-		}
-		p.change.Priority = p.Priority
-		if p.RunAt != "" {
-			at, err := fsq.ParseTime(p.RunAt, now)
-			if err != nil {
-				return badf("run_at %v", err)
-			}
-			p.change.RunAt = &at
-		}
-	case "signal":
-		name, err := fsq.ParseSignal(cmpOr(p.Signal, "TERM"))
+	case name == fsq.ActionSignal:
+		known, err := fsq.ParseSignal(cmp.Or(p.Signal, "TERM"))
 		if err != nil {
 			return err
 		}
-		p.Signal = name
+		p.act.Signal = known
+	case p.RunAt != "":
+		at, err := fsq.ParseTime(p.RunAt, now)
+		if err != nil {
+			return badf("run_at %v", err)
+		}
+		p.act.Change.RunAt = &at
 	}
-	return nil
-}
-
-func cmpOr(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
+	return p.act.Validate()
 }
 
 // body tells what a request sends: a form, or JSON, or nothing.
@@ -511,12 +445,15 @@ func wholeField(key, s string) (*int, error) {
 
 // answerAct tells what came of an action: as JSON, or after a form with the page that it
 // came from.
-func (d *Dashboard) answerAct(w http.ResponseWriter, r *http.Request, p *params, a action, res results, err error) {
+func (d *Dashboard) answerAct(w http.ResponseWriter, r *http.Request, p *params, res results, err error) {
 	if p.form {
-		f := flash{Text: summary(a, res), Failed: res.Failed > 0}
-		if err != nil {
-			f = flash{Text: sentence(err), Failed: true}
-		} else if res.Failed > 0 {
+		f := flash{Text: summary(p.act.Action, res), Failed: res.Failed > 0 || err != nil}
+		switch {
+		case err != nil && res.Done == 0:
+			f.Text = sentence(err)
+		case err != nil:
+			f.Text += ": " + err.Error()
+		case res.Failed > 0:
 			f.Text += ": " + *res.Results[0].Error
 		}
 		d.returnTo(w, r, p.back, f)
@@ -548,9 +485,9 @@ func (d *Dashboard) returnTo(w http.ResponseWriter, r *http.Request, back string
 }
 
 // summary says in a line what came of an action.
-func summary(a action, res results) string {
-	text := count(res.Done, "job") + " " + a.done
-	if asked := countResult(res, "asked"); asked > 0 && asked == res.Done {
+func summary(action string, res results) string {
+	text := count(res.Done, "job") + " " + doneWords[action]
+	if asked := countResult(res, fsq.ResultAsked); asked > 0 && asked == res.Done {
 		text = "asked to end " + count(asked, "running job")
 	}
 	if res.Failed > 0 {

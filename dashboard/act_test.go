@@ -61,7 +61,7 @@ func TestActions(t *testing.T) {
 		{"run-now", "retrying", "", 200, "due now", fsq.Pending},
 		{"set", "pending", `{"priority":9}`, 200, "changed", fsq.Pending},
 		{"set", "pending", `{"run_at":"+2h"}`, 200, "changed", fsq.Scheduled},
-		{"set", "pending", ``, 400, "needs priority or run_at", fsq.Pending},
+		{"set", "pending", ``, 400, "must be given, or run_at", fsq.Pending},
 		{"set", "pending", `{"priority":1000}`, 400, "from -999 to 999", fsq.Pending},
 		{"set", "pending", `{"run_at":"soon"}`, 400, "run_at must be", fsq.Pending},
 		{"set", "pending", `{"prio":1}`, 400, `unknown field "prio"`, fsq.Pending},

@@ -25,6 +25,7 @@ func (d *Dashboard) apiRoutes() []route {
 		{"GET /api/v1/jobs/{id}/explain", d.apiExplain},
 		{"GET /api/v1/jobs/{id}/logs/{stream}", d.apiLog},
 		{"GET /api/v1/dead", d.apiDead},
+		{"GET /api/v1/dead/groups", d.apiDeadGroups},
 		{"GET /api/v1/queues", d.apiQueues},
 		{"GET /api/v1/queues/{name}", d.apiQueue},
 		{"GET /api/v1/queues/{name}/config", d.apiConfig},
@@ -238,6 +239,17 @@ func (d *Dashboard) apiDead(w http.ResponseWriter, r *http.Request) {
 		jobs, rejected, deadErr := q.DeadLetters(r.Context(), maxLimit)
 		err = errors.Join(err, deadErr)
 		doc.Jobs, doc.Rejected = append(doc.Jobs, jobs...), append(doc.Rejected, rejected...)
+	}
+	answer(w, doc, err)
+}
+
+func (d *Dashboard) apiDeadGroups(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), listTime)
+	defer cancel()
+	var doc fsq.DeadGroups
+	qs, err := d.asked(r)
+	if err == nil {
+		doc, err = d.dead.Groups(ctx, qs, readsAtOnce)
 	}
 	answer(w, doc, err)
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/queuectl/queuectl/fsq"
 )
 
 func writeDrop(dir, name, text string) error {
@@ -44,6 +46,8 @@ func TestCalls(t *testing.T) {
 		{"/api/v1/jobs/held/explain", 200, `"reason":"held"`},
 		{"/api/v1/jobs/nosuch/explain", 404, `not found`},
 		{"/api/v1/dead", 200, `"jobs":[{"id":"dead"`},
+		{"/api/v1/dead/groups", 200, `"count":1`},
+		{"/api/v1/dead/groups?queue=mail", 200, `"groups":[]`},
 		{"/api/v1/queues", 200, `"queue":"mail"`},
 		{"/api/v1/queues/mail", 200, `"pending":1`},
 		{"/api/v1/queues/none", 404, `not found`},
@@ -141,9 +145,12 @@ func TestDocument(t *testing.T) {
 			t.Errorf("%s is described, and not there", left)
 		}
 	}
-	for _, a := range actions {
-		if !strings.Contains(string(data), "| `"+a.name+"` | `"+a.done+"`") {
-			t.Errorf("the action %s is not described", a.name)
+	for action, done := range doneWords {
+		if !strings.Contains(string(data), "| `"+action+"` | `"+done+"`") {
+			t.Errorf("the action %s is not described", action)
+		}
+		if len((fsq.Act{Action: action}).States()) == 0 {
+			t.Errorf("fsq knows no action %s", action)
 		}
 	}
 	for _, key := range filterKeys {

@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"cmp"
 	"io"
 	"net/http"
 	"net/url"
@@ -38,7 +39,7 @@ func (d *Dashboard) put(r *http.Request) (fsq.JobInfo, error) {
 	if err != nil {
 		return fsq.JobInfo{}, err
 	}
-	q, err := d.queue(cmpOr(r.URL.Query().Get("queue"), fsq.DefaultQueue))
+	q, err := d.queue(cmp.Or(r.URL.Query().Get("queue"), fsq.DefaultQueue))
 	if err != nil {
 		return fsq.JobInfo{}, err
 	}

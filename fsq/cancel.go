@@ -26,12 +26,17 @@ const maxChases = 20
 // files it as cancelled; AwaitCancelled waits for that. The error wraps ErrNotFound, or
 // ErrState if the job has ended already.
 func (q *Queue) Cancel(ctx context.Context, id string) (Cancellation, error) {
+	return q.cancel(ctx, jobNamed(id))
+}
+
+func (q *Queue) cancel(ctx context.Context, t *target) (Cancellation, error) {
+	id := t.id
 	if err := q.recover(); err != nil {
 		return Cancellation{}, err
 	}
 	asked, attempt := false, 0
 	for range maxChases {
-		e, err := q.find(id)
+		e, err := q.locate(t)
 		if asked && (err != nil || e.Attempt < attempt) {
 			// What was asked about is gone; another job has its id.
 			return Cancellation{}, errors.Join(fmt.Errorf("job %q has ended already: %w", id, ErrState), q.s.WithdrawDemand(spool.Demand{ID: id}))
@@ -150,10 +155,15 @@ const lookAgain = 5 * time.Second
 // job, through its worker. It returns when the worker is asked. The error wraps
 // ErrNotFound, or ErrState if the job does not run.
 func (q *Queue) Signal(ctx context.Context, id, signal string) error {
+	return q.signal(ctx, jobNamed(id), signal)
+}
+
+func (q *Queue) signal(ctx context.Context, t *target, signal string) error {
+	id := t.id
 	if _, err := signalNumber(signal); err != nil {
 		return err
 	}
-	e, err := q.find(id)
+	e, err := q.locate(t)
 	if err != nil {
 		return err
 	}
@@ -182,12 +192,15 @@ func (q *Queue) Resume() (bool, error) { return q.s.Resume() }
 
 // Delete removes a job that does not run, with all that is known of it. The error wraps
 // ErrNotFound, or ErrState if it runs.
-func (q *Queue) Delete(ctx context.Context, id string) error {
+func (q *Queue) Delete(ctx context.Context, id string) error { return q.remove(ctx, jobNamed(id)) }
+
+func (q *Queue) remove(ctx context.Context, t *target) error {
+	id := t.id
 	if err := q.recover(); err != nil {
 		return err
 	}
 	for range maxChases {
-		e, err := q.find(id)
+		e, err := q.locate(t)
 		if err != nil {
 			return err
 		}

@@ -20,19 +20,29 @@ type Change struct {
 // returns; a job that is held already stays so. The error wraps ErrNotFound, or ErrState
 // if the job does not wait: it runs, or has ended.
 func (q *Queue) Hold(ctx context.Context, id string) error {
-	return q.changeWaiting(ctx, id, ActionHold, q.s.Hold)
+	return q.hold(ctx, jobNamed(id))
 }
 
 // Release ends a Hold: the job runs when it is due. A job that is not held stays as it
 // is. The errors are those of Hold.
 func (q *Queue) Release(ctx context.Context, id string) error {
-	return q.changeWaiting(ctx, id, ActionRelease, q.s.Release)
+	return q.release(ctx, jobNamed(id))
 }
 
 // RunNow makes a job that waits due, also one that is held. It goes behind those that
 // are due already and have its priority. The errors are those of Hold.
-func (q *Queue) RunNow(ctx context.Context, id string) error {
-	return q.changeWaiting(ctx, id, ActionRunNow, func(e spool.Entry) (spool.Entry, error) {
+func (q *Queue) RunNow(ctx context.Context, id string) error { return q.runNow(ctx, jobNamed(id)) }
+
+func (q *Queue) hold(ctx context.Context, t *target) error {
+	return q.changeWaiting(ctx, t, ActionHold, q.s.Hold)
+}
+
+func (q *Queue) release(ctx context.Context, t *target) error {
+	return q.changeWaiting(ctx, t, ActionRelease, q.s.Release)
+}
+
+func (q *Queue) runNow(ctx context.Context, t *target) error {
+	return q.changeWaiting(ctx, t, ActionRunNow, func(e spool.Entry) (spool.Entry, error) {
 		if !e.Held && !e.Queued && !e.Due.After(q.s.Now()) {
 			return e, nil
 		}
@@ -44,6 +54,11 @@ func (q *Queue) RunNow(ctx context.Context, id string) error {
 // what it says: the name counts. The error is a *FieldError if a value is out of range,
 // else one of those of Hold.
 func (q *Queue) Reschedule(ctx context.Context, id string, c Change) error {
+	return q.reschedule(ctx, jobNamed(id), c)
+}
+
+// validate reports what is out of range, as a *FieldError.
+func (c Change) validate() error {
 	var probe Job
 	if c.Priority != nil {
 		probe.Priority = *c.Priority
@@ -51,10 +66,14 @@ func (q *Queue) Reschedule(ctx context.Context, id string, c Change) error {
 	if c.RunAt != nil {
 		probe.RunAt = *c.RunAt
 	}
-	if err := errors.Join(probe.checkNumbers(), probe.checkTimes()); err != nil {
+	return errors.Join(probe.checkNumbers(), probe.checkTimes())
+}
+
+func (q *Queue) reschedule(ctx context.Context, t *target, c Change) error {
+	if err := c.validate(); err != nil {
 		return err
 	}
-	return q.changeWaiting(ctx, id, ActionSet, func(e spool.Entry) (spool.Entry, error) {
+	return q.changeWaiting(ctx, t, ActionSet, func(e spool.Entry) (spool.Entry, error) {
 		priority, due := e.Priority, e.Due
 		if c.Priority != nil {
 			priority = *c.Priority
@@ -68,21 +87,21 @@ func (q *Queue) Reschedule(ctx context.Context, id string, c Change) error {
 
 // changeWaiting makes a change of a job that waits, as often as the job moves from under
 // it, and keeps what has changed.
-func (q *Queue) changeWaiting(ctx context.Context, id, action string, do func(spool.Entry) (spool.Entry, error)) error {
+func (q *Queue) changeWaiting(ctx context.Context, t *target, action string, do func(spool.Entry) (spool.Entry, error)) error {
 	for range maxChases {
-		e, err := q.waiting(ctx, id)
+		e, err := q.waiting(ctx, t)
 		if err != nil {
 			return err
 		}
 		to, err := do(e)
 		if err == nil && to.Name != e.Name {
-			q.acted(ctx, id, action, changes(action, e.Name, to.Name))
+			q.acted(ctx, t.id, action, changes(action, e.Name, to.Name))
 		}
 		if !errors.Is(err, ErrLost) {
 			return err
 		}
 	}
-	return fmt.Errorf("job %q moves faster than it can be changed: %w", id, ErrState)
+	return fmt.Errorf("job %q moves faster than it can be changed: %w", t.id, ErrState)
 }
 
 // changes says what an action has made of a job's priority and due time.
@@ -102,12 +121,13 @@ func changes(action string, was, is spool.Name) string {
 
 // waiting finds a job that waits and is to be changed. An edit of it that was cut short
 // is finished first.
-func (q *Queue) waiting(ctx context.Context, id string) (spool.Entry, error) {
+func (q *Queue) waiting(ctx context.Context, t *target) (spool.Entry, error) {
+	id := t.id
 	if err := q.recover(); err != nil {
 		return spool.Entry{}, err
 	}
 	for range maxChases {
-		e, err := q.find(id)
+		e, err := q.locate(t)
 		if errors.Is(err, ErrNotFound) {
 			if drop, ok := q.findDrop(id); ok {
 				return e, fmt.Errorf("job %q is a dropped file that no worker has adopted yet, %s: %w", id, drop.File, ErrState)

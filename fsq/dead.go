@@ -41,7 +41,12 @@ func (q *Queue) DeadLetters(ctx context.Context, limit int, also ...State) ([]Jo
 // of its names, it means to be tried again as a drop. The error wraps ErrNotFound, or
 // ErrState if the job is not dead or several files were dropped under that name. It is durable when it returns.
 func (q *Queue) RetryDead(ctx context.Context, id string) error {
-	e, err := q.findDead(id)
+	return q.retryDead(ctx, jobNamed(id))
+}
+
+func (q *Queue) retryDead(ctx context.Context, t *target) error {
+	id := t.id
+	e, err := q.findDead(t)
 	if errors.Is(err, ErrNotFound) {
 		name, rejectErr := q.rejectedName(id)
 		if rejectErr == nil {
@@ -107,10 +112,16 @@ func (q *Queue) readmit(name string) error {
 	return err
 }
 
-// findDead returns the dead job with this id.
-func (q *Queue) findDead(id string) (found spool.Entry, err error) {
+// findDead returns a job that is dead.
+func (q *Queue) findDead(t *target) (found spool.Entry, err error) {
+	id := t.id
 	if err := q.recover(); err != nil {
 		return found, err
+	}
+	if t.seen != nil {
+		if e, err := q.locate(t); err != nil || e.State == spool.Dead {
+			return e, err
+		}
 	}
 	err = q.s.Each(func(e spool.Entry) error {
 		if e.Name.ID == id {
@@ -135,7 +146,7 @@ func (q *Queue) findDead(id string) (found spool.Entry, err error) {
 // RemoveDead deletes a dead job with its records, or a rejected file. The errors are
 // those of RetryDead.
 func (q *Queue) RemoveDead(ctx context.Context, id string) error {
-	e, err := q.findDead(id)
+	e, err := q.findDead(jobNamed(id))
 	if errors.Is(err, ErrNotFound) {
 		name, rejectErr := q.rejectedName(id)
 		if rejectErr == nil {

@@ -24,7 +24,7 @@ type Draft struct {
 // Draft returns a job that waits, to be edited. The errors are those of Hold; one that
 // wraps ErrState also says that its document is none.
 func (q *Queue) Draft(ctx context.Context, id string) (Draft, error) {
-	e, err := q.waiting(ctx, id)
+	e, err := q.waiting(ctx, jobNamed(id))
 	if err != nil {
 		return Draft{}, err
 	}

@@ -13,6 +13,27 @@ func (q *Queue) find(id string) (spool.Entry, error) {
 	return q.findNear(id, names, time.Time{})
 }
 
+// target is a job that something is done to.
+type target struct {
+	id string
+	// seen is where a listing has just seen it; nil: it was not looked for. A search costs
+	// a listing where nobody chose the id, and so many jobs many listings.
+	seen *spool.Entry
+}
+
+func jobNamed(id string) *target { return &target{id: id} }
+
+// locate is find for a target: the first time where it was seen, if it is still there.
+func (q *Queue) locate(t *target) (spool.Entry, error) {
+	if e := t.seen; e != nil {
+		t.seen = nil
+		if _, err := q.s.ClaimedAt(*e); err == nil {
+			return *e, nil
+		}
+	}
+	return q.find(t.id)
+}
+
 // findToShow is find for who only shows the job: of one that is done it takes the file for
 // the present that its record tells of, and does not look whether somebody has copied it
 // back into the queue.

@@ -54,25 +54,35 @@ func ListAll(ctx context.Context, qs []*Queue, opt ListOptions) (jobs []JobInfo,
 // do not tell whether they match. It takes memory for the page, and Reads. The error is a
 // *FieldError if an option is not valid.
 func Page(ctx context.Context, qs []*Queue, opt ListOptions) (JobPage, error) {
-	page := JobPage{Jobs: []JobInfo{}}
+	p, page, err := look(ctx, qs, &opt)
+	if err == nil {
+		err = p.fill(ctx, &page)
+	}
+	if err == nil {
+		err = p.describe(ctx, qs, &page)
+	}
+	return page, err
+}
+
+// look looks at the names of all jobs.
+func look(ctx context.Context, qs []*Queue, opt *ListOptions) (*pager, JobPage, error) {
+	p, page := &pager{opt: opt, states: opt.States}, JobPage{Jobs: []JobInfo{}}
 	if len(qs) == 0 {
-		return page, nil
+		return p, page, nil
 	}
 	if err := opt.Where.Validate(); err != nil {
-		return page, err
+		return p, page, err
 	}
-	states := opt.States
-	if len(states) == 0 {
-		states = States()
+	if len(p.states) == 0 {
+		p.states = States()
 	}
 	if len(opt.Where.States) > 0 {
-		states = slices.DeleteFunc(slices.Clone(states), func(s State) bool { return !slices.Contains(opt.Where.States, s) })
+		p.states = slices.DeleteFunc(slices.Clone(p.states), func(s State) bool { return !slices.Contains(opt.Where.States, s) })
 	}
-	order, after, err := orderOf(&opt, qs[0].now())
-	if err != nil {
-		return page, err
+	var err error
+	if p.order, p.after, err = orderOf(opt, qs[0].now()); err != nil {
+		return p, page, err
 	}
-	p := &pager{opt: &opt, states: states, order: order, after: after}
 	if opt.Limit > 0 {
 		p.top.limit = opt.Limit + 1 // to know whether there are more
 	}
@@ -81,17 +91,13 @@ func Page(ctx context.Context, qs []*Queue, opt ListOptions) (JobPage, error) {
 	}
 	for _, q := range qs {
 		if err := p.scan(ctx, q); err != nil {
-			return page, err
+			return p, page, err
 		}
 	}
 	if opt.Total && !p.uncounted {
 		page.Total = &p.total
 	}
-	if err := p.fill(ctx, &page); err != nil {
-		return page, err
-	}
-	err = p.describe(ctx, qs, &page)
-	return page, err
+	return p, page, nil
 }
 
 // pager makes a page.
@@ -236,6 +242,7 @@ func (p *pager) fill(ctx context.Context, page *JobPage) error {
 			if !meant {
 				continue
 			}
+			i.Job = nil
 			r.i = &i
 		}
 		last = r

@@ -3,15 +3,17 @@ package fsq
 import (
 	"context"
 	"errors"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/queuectl/queuectl/spool"
 )
 
-// recorder keeps the history of what a worker does: once a minute, if an attempt has ended
-// since. An idle worker is not woken by it.
+// recorder keeps the history of what a worker does: about once a minute, if an attempt has
+// ended since. An idle worker is not woken by it.
 type recorder struct {
 	w   *Worker
 	any chan struct{} // receives when there is something to write
@@ -21,11 +23,12 @@ type recorder struct {
 }
 
 const (
-	// rollEvery is how often a worker writes the history of a busy queue: some 100 kB, or as
-	// much as the records of a hundred jobs.
-	rollEvery = time.Minute
+	// rollEvery is how often a worker writes the history of a busy queue, up to a quarter of
+	// that later: so that each minute has a look. It is some 100 kB, as much as the records of
+	// a few dozen jobs.
+	rollEvery = 45 * time.Second
 	// rollRecently is how long one that another wrote is new enough: of many workers on a
-	// queue one a minute writes it. Failed attempts, which only their worker knows, do not
+	// queue about one a minute writes it. Failed attempts, which only their worker knows, do not
 	// wait for that.
 	rollRecently = rollEvery * 3 / 4
 	// rollShare is the part of its time that a worker spends on it at most: it lists what
@@ -126,14 +129,12 @@ const maxUnwritten = 24 * 60
 
 // bound drops the oldest.
 func (u unwritten) bound() {
-	for len(u) > maxUnwritten {
-		oldest := int64(0)
-		for at := range u {
-			if oldest == 0 || at < oldest {
-				oldest = at
-			}
-		}
-		delete(u, oldest)
+	if len(u) <= maxUnwritten {
+		return
+	}
+	minutes := slices.Sorted(maps.Keys(u))
+	for _, at := range minutes[:len(u)-maxUnwritten] {
+		delete(u, at)
 	}
 }
 

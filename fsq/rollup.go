@@ -90,9 +90,11 @@ const (
 	// settleMargin is how much later than its name says a job may appear in done/. A rename
 	// that takes longer, by a server that is away, is not counted.
 	settleMargin = 2 * time.Minute
-	// Bounds of what a file may say, so that sums of it do not overflow.
+	// Bounds of what a file may say, so that sums of it do not overflow. 17,000 years of
+	// running time are within them.
 	maxCount   = 1 << 40
-	maxBuckets = 20000
+	maxSum     = 1 << 49
+	maxBuckets = 10000
 )
 
 func floorTo(t, seconds int64) int64 { return t - ((t%seconds)+seconds)%seconds }
@@ -242,7 +244,7 @@ func (s sightings) depth() *Depth {
 func (b bucket) valid() bool {
 	figures := []int64{b.Done, b.Dead, b.Cancelled, b.Failed, b.Looks, b.Pending, b.Scheduled, b.Processing, b.DeadJobs}
 	for _, h := range []histogram{b.Wait, b.Run} {
-		if h.Sum < 0 || h.Sum > math.MaxInt64>>8 || h.From < 0 || h.From > len(bounds)-len(h.N) {
+		if h.Sum < 0 || h.Sum > maxSum || h.From < 0 || h.From > len(bounds)-len(h.N) {
 			return false
 		}
 		figures = append(figures, h.N...)

@@ -87,7 +87,8 @@ func (s *Spool) writeHistory(data []byte, aside bool) error {
 		err = s.ops.rename(s.abs(tmp), s.abs(historyFile))
 	}
 	if err == nil {
-		return nil
+		// Else a power cut could bring an older one back, and what was told of totals go down.
+		return uncertain(s.Sync(statsDir))
 	}
 	// Nobody else takes it out of tmp/: if it is gone, the rename was made and its reply lost.
 	if s.network {

@@ -197,7 +197,8 @@ func (f *hookedFile) Close() error {
 	return f.on("close", func() error { closed = true; return f.file.Close() })
 }
 
-func (f *hookedFile) Sync() error { return f.on("fsync", f.file.Sync) }
+func (f *hookedFile) Sync() error     { return f.on("fsync", f.file.Sync) }
+func (f *hookedFile) writeOut() error { return f.on("writeout", f.file.writeOut) }
 func (f *hookedFile) stamp(t time.Time) error {
 	return f.on("stamp", func() error { return f.file.stamp(t) })
 }

@@ -10,7 +10,7 @@ import (
 )
 
 func bootID() string {
-	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	b, err := readKernelFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return ""
 	}
@@ -29,7 +29,7 @@ func pidNamespace() string {
 // /proc/PID/stat (proc(5)), in clock ticks since boot. A zombie is dead: it settles
 // nothing any more.
 func processStat(pid int) (start string, dead, known bool) {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	b, err := readKernelFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return "", false, false
 	}
@@ -81,7 +81,7 @@ func mountType(dir string) string {
 	if unix.Stat(dir, &st) != nil {
 		return ""
 	}
-	b, err := os.ReadFile("/proc/self/mountinfo")
+	b, err := readKernelFile("/proc/self/mountinfo")
 	if err != nil {
 		return ""
 	}

@@ -53,6 +53,10 @@ type Spool struct {
 	writer    string // this Spool's part of the names in tmp/
 	seq       counter
 	syncs     dirSyncs
+	order     struct {
+		once sync.Once
+		kept bool
+	} // see ordered
 	noEdits   vacant
 	hours     sync.Map // done hour directories known to exist
 	clock     clock

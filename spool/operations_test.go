@@ -13,12 +13,13 @@ import (
 
 // scene is a spool in which one process makes one operation.
 type scene struct {
-	t     *testing.T
-	root  string
-	s     *Spool // of the process that prepared it
-	x     *Spool // of the process that is tested
-	now   time.Time
-	files []file // open in either: a kernel closes them
+	t       *testing.T
+	root    string
+	ordered bool   // see operation
+	s       *Spool // of the process that prepared it
+	x       *Spool // of the process that is tested
+	now     time.Time
+	files   []file // open in either: a kernel closes them
 
 	hook func(call) fault // nil: all calls are let be
 	done func(call, error)
@@ -70,7 +71,7 @@ func (f tracked) Write(p []byte) (int, error) {
 func newScene(t *testing.T, root string, op operation) *scene {
 	t.Helper()
 	w := &scene{
-		t: t, root: root, now: time.Now(), each: map[string]error{}, fates: map[string]fate{},
+		t: t, ordered: strings.HasSuffix(op.name, inOrder), root: root, now: time.Now(), each: map[string]error{}, fates: map[string]fate{},
 		decide: func(d Drop) Adoption {
 			return Adoption{Name: Name{Due: aDue, Allowed: 3, ID: d.Stem()}}
 		},
@@ -103,6 +104,7 @@ func (w *scene) real() ops {
 	if *spoolDir == "" {
 		o.syncFS = func(string) error { return nil }
 	}
+	o.ordered = func(string) bool { return w.ordered }
 	o.now = func() time.Time { return w.now }
 	track := func(f file, err error) (file, error) {
 		if err != nil {

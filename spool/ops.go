@@ -33,6 +33,7 @@ type ops struct {
 	touch   func(path string) error                                        // sets the modification time to the file server's now; follows no link
 	syncDir func(dir string) error
 	syncFS  func(dir string) error
+	ordered func(dir string) bool // changes of names in dir's file system become durable in their order, after what was written out before them: see file.writeOut
 }
 
 // file is an open file, as far as the protocol needs one.
@@ -41,6 +42,7 @@ type file interface {
 	io.Writer
 	io.Closer
 	Sync() error
+	writeOut() error // hands what was written to the disk, and its place to the journal; it is not durable, but no later change of names is without it
 	info() (info, error)
 	stamp(t time.Time) error         // sets the modification time to the caller's t
 	tryLock() (bool, error)          // flock(LOCK_EX|LOCK_NB): false where another holds it
@@ -110,6 +112,7 @@ func realOps() ops {
 		touch:   touchFile,
 		syncDir: syncDirectory,
 		syncFS:  syncFileSystem,
+		ordered: ordersNames,
 	})
 }
 

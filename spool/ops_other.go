@@ -34,3 +34,7 @@ func (osFile) beingWritten() (yes, known bool) { return false, false }
 func (f osFile) tryLockAcrossHosts() (bool, error) { return f.tryLock() }
 
 func syncFileSystem(string) error { return errors.ErrUnsupported }
+
+func ordersNames(string) bool { return false }
+
+func (osFile) writeOut() error { return errors.ErrUnsupported }

@@ -9,9 +9,19 @@ import (
 	"time"
 )
 
+// inOrder ends the names of operations on a file system that keeps the order of changes.
+const inOrder = ", in order"
+
 // operations are all that change a spool.
 func operations() []operation {
-	return append(append(putting(), working()...), keeping()...)
+	all := append(append(putting(), working()...), keeping()...)
+	for _, op := range putting() {
+		if strings.HasPrefix(op.name, "Put") {
+			op.name += inOrder
+			all = append(all, op)
+		}
+	}
+	return all
 }
 
 func settling(end func(c *Claim, w *scene) (Settled, error), to State) func(*scene) {

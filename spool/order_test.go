@@ -58,7 +58,7 @@ func unsyncedContent(calls []executed) (bad []string) {
 		switch c.op {
 		case "write":
 			dirty[c.path] = true
-		case "fsync":
+		case "fsync", "writeout":
 			delete(dirty, c.path)
 		case "syncfs":
 			clear(dirty)
@@ -77,6 +77,7 @@ func unsyncedContent(calls []executed) (bad []string) {
 func unsyncedNames(calls []executed) (early, late []string) {
 	dirty := map[string]bool{}
 	made := map[string]bool{} // directories whose parent is not synced
+	ordered := slices.ContainsFunc(calls, func(c executed) bool { return c.op == "writeout" })
 	for _, c := range calls {
 		if c.err != nil {
 			continue
@@ -98,6 +99,9 @@ func unsyncedNames(calls []executed) (early, late []string) {
 			}
 		case "syncdir", "syncfs":
 			delete(dirty, c.path)
+			if ordered {
+				clear(dirty) // all that came before is in the same journal
+			}
 			for d := range made {
 				// The spool's own parent is the only directory that is spelled in full.
 				if path.Dir(d) == c.path || path.Dir(d) == "." && path.IsAbs(c.path) || c.op == "syncfs" {
@@ -209,8 +213,13 @@ func TestOrderChecksSeeWhatTheyShould(t *testing.T) {
 	if unsyncedContent(of("write spool/tmp/a", "rename spool/tmp/a spool/pending/a", "fsync spool/pending/a")) == nil {
 		t.Error("a job is visible before its content is synced")
 	}
-	if unsyncedContent(of("write spool/tmp/a", "fsync spool/tmp/a", "rename spool/tmp/a spool/pending/a")) != nil {
-		t.Error("a job is synced")
+	for _, sync := range []string{"fsync", "writeout"} {
+		if unsyncedContent(of("write spool/tmp/a", sync+" spool/tmp/a", "rename spool/tmp/a spool/pending/a")) != nil {
+			t.Errorf("a job is on its way by %s", sync)
+		}
+	}
+	if _, late := unsyncedNames(of("writeout spool/tmp/a", "syncdir spool/pending", "rename spool/tmp/a spool/pending/a")); len(late) != 1 {
+		t.Errorf("a sync before the rename, where the order is kept: %q", late)
 	}
 	if _, late := unsyncedNames(of("syncdir spool/pending", "rename spool/tmp/a spool/pending/a")); len(late) != 1 {
 		t.Errorf("a sync before the rename: %q", late)
@@ -232,6 +241,17 @@ func TestCallBudgets(t *testing.T) {
 			return func() error { return w.x.Put(it) }
 		}},
 		{"Put chosen", "close 1, create 1, fsync 1, link 1, rename 1, stamp 1, syncdir 2, write 1", func(w *scene) func() error {
+			it := w.item("job-1", true)
+			mustDo(w.t, w.x.mkdirs(path.Dir(w.x.idPath("job-1"))))
+			return func() error { return w.x.Put(it) }
+		}},
+		{"Put in order", "close 1, create 1, rename 1, syncdir 1, write 1, writeout 1", func(w *scene) func() error {
+			w.ordered = true
+			it := w.item("", false)
+			return func() error { return w.x.Put(it) }
+		}},
+		{"Put chosen in order", "close 1, create 1, link 1, rename 1, stamp 1, syncdir 1, write 1, writeout 1", func(w *scene) func() error {
+			w.ordered = true
 			it := w.item("job-1", true)
 			mustDo(w.t, w.x.mkdirs(path.Dir(w.x.idPath("job-1"))))
 			return func() error { return w.x.Put(it) }

@@ -21,7 +21,7 @@ func mountOf(dir string) Mount {
 			id = strconv.FormatUint(x.Mnt_id, 10)
 		}
 	}
-	if b, err := os.ReadFile("/proc/self/mountinfo"); err == nil {
+	if b, err := readKernelFile("/proc/self/mountinfo"); err == nil {
 		m = parseMountinfo(b, id, dev)
 	}
 	var st unix.Statfs_t
@@ -41,7 +41,8 @@ func mountOf(dir string) Mount {
 		m.FreeFiles, m.Files = st.Ffree, st.Files
 	}
 	if strings.HasPrefix(m.Type, "ext") {
-		m.NoJournal = noJournal(dev)
+		task, known := journalTask(dev)
+		m.NoJournal = known && task == noJournalTask
 	}
 	m.Watches, m.Instances = kernelLimit("max_user_watches"), kernelLimit("max_user_instances")
 	return m
@@ -74,19 +75,22 @@ func unescapeMount(s string) string {
 	return s
 }
 
-// noJournal reports whether the ext4 on this device says that it has no journal: mountinfo
-// does not tell. Where /sys is hidden nothing is known, which is no.
-func noJournal(dev string) bool {
+// noJournalTask is what an ext4 without a journal says of the task that looks after it.
+const noJournalTask = "<none>"
+
+// journalTask is what the ext4 on this device says of its journal: mountinfo does not
+// tell. Where /sys is hidden nothing is known.
+func journalTask(dev string) (task string, known bool) {
 	link, err := os.Readlink("/sys/dev/block/" + dev)
 	if err != nil {
-		return false
+		return "", false
 	}
-	b, err := os.ReadFile("/sys/fs/ext4/" + filepath.Base(link) + "/journal_task")
-	return err == nil && string(bytes.TrimSpace(b)) == "<none>"
+	b, err := readKernelFile("/sys/fs/ext4/" + filepath.Base(link) + "/journal_task")
+	return string(bytes.TrimSpace(b)), err == nil
 }
 
 func kernelLimit(name string) int {
-	b, err := os.ReadFile("/proc/sys/fs/inotify/" + name)
+	b, err := readKernelFile("/proc/sys/fs/inotify/" + name)
 	if err != nil {
 		return 0
 	}

@@ -167,7 +167,7 @@ func (p *put) write(sync bool) error {
 		err = f.stamp(s.tick()) // the order of jobs that are due at once: see Ready
 	}
 	if err == nil && sync {
-		err = f.Sync()
+		err = s.syncContent(f)
 	}
 	if err == nil && s.network {
 		var in info
@@ -183,6 +183,25 @@ func (p *put) write(sync bool) error {
 		return errors.Join(err, s.ops.unlink(s.abs(p.tmp)))
 	}
 	return nil
+}
+
+// ordered reports whether the file system is known to keep the order of changes. It is
+// asked once, by who puts the first job.
+func (s *Spool) ordered() bool {
+	s.order.once.Do(func() { s.order.kept = !s.network && s.ops.ordered(s.dir) })
+	return s.order.kept
+}
+
+// syncContent sees to it that no name of the file is on the disk without what was written.
+// Where the file system keeps the order, that needs no commit of its journal: the fsync of
+// the directory, before the job is acknowledged, is then the only one.
+func (s *Spool) syncContent(f file) error {
+	if s.ordered() {
+		if err := f.writeOut(); !errors.Is(err, errors.ErrUnsupported) {
+			return err
+		}
+	}
+	return f.Sync()
 }
 
 // rewrite puts a fresh, synced file in the place of one of which nothing is known.
@@ -240,7 +259,15 @@ func (p *put) sweepable() bool {
 	return max(now.Sub(p.staged), now.Round(0).Sub(p.staged.Round(0))) >= tmpGrace
 }
 
-func (p *put) settleSync() error { return uncertain(p.s.Sync(p.dirs...)) }
+// settleSync makes the job durable. Where the order is kept, what came last brings all that
+// came before it.
+func (p *put) settleSync() error {
+	dirs := p.dirs
+	if p.s.ordered() {
+		dirs = dirs[len(dirs)-1:]
+	}
+	return uncertain(p.s.Sync(dirs...))
+}
 
 func (p *put) firstError(dirty map[string]error) error {
 	for _, d := range p.dirs {

@@ -33,7 +33,9 @@ type simFS struct {
 	// between is called while a directory is listed, after each portion of names.
 	between func()
 	portion int
-	noSync  bool // a mutant: fsync of a file does nothing
+	noSync  bool // a mutant: fsync of a file does nothing, nor does writing it out
+	// unordered says that nobody knows of the journal, so that each file is synced.
+	unordered bool
 }
 
 type simNode struct {
@@ -361,6 +363,7 @@ func (f *simFS) ops() ops {
 			}
 			return simError("fsync", dir, err)
 		},
+		ordered: func(string) bool { return f.kind == journal && !f.unordered },
 		syncFS: func(string) error {
 			f.commit(len(f.records))
 			f.each(f.root, func(n *simNode) { n.synced = slices.Clone(n.data) })

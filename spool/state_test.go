@@ -98,6 +98,7 @@ func play(t *rapid.T, base string, kind durability, m mutant, steps map[string]i
 	}
 	w.fs.commit(len(w.fs.records))
 	w.fs.noSync = m == noFsync
+	w.fs.unordered = rapid.Bool().Draw(t, "unordered")
 	for i := range w.procs {
 		w.start(i)
 	}

@@ -1,7 +1,6 @@
 package spool
 
 import (
-	"os"
 	"strconv"
 	"strings"
 )
@@ -9,11 +8,11 @@ import (
 // unmapped reports whether uid stands for users outside of this user namespace, where it
 // is one: root of the host is among them, to whom "/" belongs, and nobody in here is.
 func unmapped(uid uint32) bool {
-	overflow, err := os.ReadFile("/proc/sys/kernel/overflowuid")
+	overflow, err := readKernelFile("/proc/sys/kernel/overflowuid")
 	if err != nil || strings.TrimSpace(string(overflow)) != strconv.FormatUint(uint64(uid), 10) {
 		return false
 	}
-	mapped, err := os.ReadFile("/proc/self/uid_map")
+	mapped, err := readKernelFile("/proc/self/uid_map")
 	if err != nil {
 		return false
 	}

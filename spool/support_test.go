@@ -381,7 +381,8 @@ func unsynced(s *Spool) {
 
 type noSync struct{ file }
 
-func (noSync) Sync() error { return nil }
+func (noSync) Sync() error     { return nil }
+func (noSync) writeOut() error { return nil }
 
 func inode(t *testing.T, path string) uint64 {
 	t.Helper()

@@ -1,7 +1,7 @@
 /* powercut.pml: one job, put or dropped, whose machine loses its power at any moment.
  *
  * Models: spool/FORMAT.md section 5 (Put, Claim, Settle, Reap), section 7, section 8, section 11
- * Code: spool/put.go (stage, publish, settleSync), spool/drop.go (adopt, publishDrop, nameDrop), spool/claim.go (Claim), spool/settle.go (SyncSettled), spool/recover.go (Resolve, later)
+ * Code: spool/put.go (stage, syncContent, publish, settleSync), spool/drop.go (adopt, publishDrop, nameDrop), spool/claim.go (Claim), spool/settle.go (SyncSettled), spool/recover.go (Resolve, later)
  *
  * The job has one file, and names: bit DIRECTORY * 3 + ATTEMPT of a set. There is the set
  * that programs see and the one that is on the disk; a power cut makes the first of the
@@ -15,6 +15,7 @@
  * the disk, edits, and removals (of all names of a job: TestChangesAfterAPowerCut).
  *
  * Variant JOURNAL: put, on ext4 or xfs.
+ * Variant ORDERED: put, on ext4 or xfs, where the file is written out and not synced.
  * Variant BTREE: put, on btrfs.
  * Variant DROPPED: dropped, on btrfs.
  *
@@ -28,6 +29,7 @@
  *   job that does that within a moment of its start begins anew each time.
  *
  * Mutant NOFSYNC breaks whole JOURNAL: the file is not synced before it gets its name.
+ * Mutant NOWRITEOUT breaks whole ORDERED: the file is not written out before it gets its name.
  * Mutant NOSYNCDIR breaks kept JOURNAL: an id is told before the directory is synced.
  * Mutant UNSYNCEDEND breaks over JOURNAL: an end is told before it is on the disk.
  * Mutant UNSYNCEDCLAIM breaks bounded JOURNAL: no claim is synced.
@@ -51,6 +53,15 @@
 #define ARRIVALS 0
 #else
 #define ARRIVALS of(INCOMING)
+#endif
+#ifdef ORDERED
+#define JOURNAL
+#define WRITTEN 0 /* its first name may be on the disk later */
+#else
+#define WRITTEN at(INCOMING, 0)
+#endif
+#ifdef NOWRITEOUT
+#define NOFSYNC
 #endif
 #ifdef NOFSYNC
 #define synced true
@@ -139,7 +150,7 @@ active proctype Machine() {
 #endif
 	do
 	/* Put, or adopt. */
-	:: atomic { !data && (seen & at(INCOMING, 0)) -> data = true; disk = disk | at(INCOMING, 0) }
+	:: atomic { !data && (seen & at(INCOMING, 0)) -> data = true; disk = disk | WRITTEN }
 	:: atomic { recovered && synced && (seen & at(INCOMING, 0)) ->
 			if
 			:: (seen & STATES) == 0 -> move(INCOMING, 0, PENDING, 0); named = true

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 	"os/exec"
 )
 
@@ -21,3 +22,5 @@ func shutDown(string) error                                { return errLinux }
 func released(string) error                                { return errLinux }
 func tool(string, ...string) error                         { return errLinux }
 func syncDisk(string) error                                { return errLinux }
+
+func writeOut(f *os.File) error { return f.Sync() }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -18,7 +19,9 @@ type order struct {
 	name  string
 	begin string // steps that are on the disk
 	then  string // steps before the cut
-	want  string // kept: J has a name; gone: it has none; else the name that it must have
+	want  string // kept: J has a name; gone: it has none; else the names that it must have; never one without content
+	// on are the file systems for which it is made; "": all.
+	on string
 	// lapse is the file system on which the opposite is so, and that is why the
 	// protocol does not make this order. "" for those that it makes.
 	lapse string
@@ -54,6 +57,13 @@ var orders = []order{
 	{name: "recovery, remove", begin: doubled, then: "rm pending/J0; sync pending; " + removes, want: "gone"},
 	{name: "unsynced recovery, remove", begin: doubled, then: "rm pending/J0; " + removes, want: "gone", lapse: "btrfs"},
 
+	// What was written out has its content whenever it has a name, and the sync of one
+	// directory keeps all that came before.
+	{name: "write out, name, a sync elsewhere", begin: "put pending/K0", then: "out tmp/J0; mv tmp/J0 pending/J0; put workers/x", want: "pending/J0", on: "ext4 xfs"},
+	{name: "write out, bind, name, sync", begin: "put pending/K0", then: "out tmp/J0; ln tmp/J0 ids/J; mv tmp/J0 pending/J0; sync pending", want: "pending/J0 ids/J", on: "ext4 xfs"},
+	{name: "write out, name, claim, settle", begin: "put pending/K0", then: "out tmp/J0; mv tmp/J0 pending/J0; mv pending/J0 processing/W/J1; " + settles, want: "done/h/J1", on: "ext4 xfs"},
+	{name: "write, name, a sync elsewhere", begin: "put pending/K0", then: "write tmp/J0; mv tmp/J0 pending/J0; put workers/x", want: "pending/J0", lapse: "ext4"},
+
 	// A claim counts from its sync on.
 	{name: "claim", begin: waits, then: "mv pending/J0 processing/W/J1; sync processing/W", want: "processing/W/J1"},
 }
@@ -72,7 +82,11 @@ func act(dir, steps string) error {
 		var err error
 		switch f[0] {
 		case "put":
-			err = put(a)
+			err = write(a, (*os.File).Sync)
+		case "out":
+			err = write(a, writeOut)
+		case "write":
+			err = write(a, func(*os.File) error { return nil })
 		case "mv":
 			err = os.Rename(a, b)
 		case "ln":
@@ -93,18 +107,21 @@ func act(dir, steps string) error {
 	return nil
 }
 
-func put(path string) error {
+// content is that of each file.
+const content = "{}\n"
+
+func write(path string, sync func(*os.File) error) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString("{}\n")
-	return errors.Join(err, f.Sync(), f.Close())
+	_, err = f.WriteString(content)
+	return errors.Join(err, sync(f), f.Close())
 }
 
 // prepare makes a tree like that of a spool, with a job.
 func prepare(dir, begin string) error {
-	for _, d := range []string{"tmp", "pending", "processing/W", "processing/V", "done/h", "dead", "workers"} {
+	for _, d := range []string{"tmp", "pending", "processing/W", "processing/V", "done/h", "dead", "workers", "ids"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o700); err != nil {
 			return err
 		}
@@ -130,12 +147,20 @@ func actHere(disk, ready, begin, then string) error {
 	select {} // until the power goes
 }
 
+// empty stands before a name of a file without the content.
+const empty = "empty:"
+
 // namesHere writes down which names the job has.
 func namesHere(disk, out string) error {
 	var names []string
 	err := filepath.WalkDir(disk, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() && strings.HasPrefix(d.Name(), "J") {
-			names = append(names, strings.TrimPrefix(path, disk+"/"))
+			name := strings.TrimPrefix(path, disk+"/")
+			data, readErr := os.ReadFile(path)
+			if string(data) != content {
+				name = empty + name
+			}
+			names, err = append(names, name), readErr
 		}
 		return err
 	})
@@ -144,25 +169,28 @@ func namesHere(disk, out string) error {
 
 // holds reports whether a job with these names is as the order wants it.
 func (o order) holds(names string) bool {
+	if strings.Contains(names, empty) {
+		return false
+	}
 	switch o.want {
 	case "kept":
 		return names != ""
 	case "gone":
 		return names == ""
 	}
-	for name := range strings.FieldsSeq(names) {
-		if name == o.want {
-			return true
+	for name := range strings.FieldsSeq(o.want) {
+		if !slices.Contains(strings.Fields(names), name) {
+			return false
 		}
 	}
-	return false
+	return true
 }
 
 // tryOrders cuts the power once after each order.
 func (t *trial) tryOrders(ctx context.Context) error {
 	kept := 0
 	for _, o := range orders {
-		if o.lapse != "" && o.lapse != t.fs {
+		if o.lapse != "" && o.lapse != t.fs || o.on != "" && !slices.Contains(strings.Fields(o.on), t.fs) {
 			continue
 		}
 		names, err := t.tryOrder(ctx, o)

@@ -42,6 +42,8 @@ func TestOrdersThatDoNotHold(t *testing.T) {
 	for want, names := range map[string]string{
 		"kept":            "",
 		"gone":            "pending/J0",
+		"pending/J0":      empty + "pending/J0",
+		"ids/J done/J1":   "done/J1",
 		"processing/W/J1": "pending/J0 processing/W/J11",
 	} {
 		if (order{want: want}).holds(names) {

@@ -1,0 +1,269 @@
+package fsq
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+)
+
+// Act is something to do to jobs.
+type Act struct {
+	Action string // one of the actions, such as ActionRetry
+	Change Change // of ActionSet
+	Signal string // of ActionSignal
+}
+
+// ActionDelete removes a job. It is the one action that JobInfo.Actions never tells of.
+const ActionDelete = "delete"
+
+var waitingStates = []State{Pending, Scheduled, Retrying, Held}
+
+// acts are what can be done to many jobs, and to which of them. What it makes of each is a
+// result as the command line prints it.
+var acts = map[string]struct {
+	done   string
+	states []State
+	do     func(ctx context.Context, q *Queue, t *target, a Act) (result string, err error)
+}{
+	ActionRetry: {"retried", []State{Dead, Cancelled}, func(ctx context.Context, q *Queue, t *target, _ Act) (string, error) {
+		return "", q.retryDead(ctx, t)
+	}},
+	ActionCancel: {"cancelled", append([]State{Processing}, waitingStates...), func(ctx context.Context, q *Queue, t *target, _ Act) (string, error) {
+		c, err := q.cancel(ctx, t)
+		if c.State == Processing {
+			return ResultAsked, err
+		}
+		return "", err
+	}},
+	ActionDelete: {"removed", append([]State{Done, Dead, Cancelled}, waitingStates...), func(ctx context.Context, q *Queue, t *target, _ Act) (string, error) {
+		return "", q.remove(ctx, t)
+	}},
+	ActionHold: {"held", []State{Pending, Scheduled, Retrying}, func(ctx context.Context, q *Queue, t *target, _ Act) (string, error) {
+		return "", q.hold(ctx, t)
+	}},
+	ActionRelease: {"released", []State{Held}, func(ctx context.Context, q *Queue, t *target, _ Act) (string, error) {
+		return "", q.release(ctx, t)
+	}},
+	ActionRunNow: {"due now", []State{Scheduled, Retrying, Held}, func(ctx context.Context, q *Queue, t *target, _ Act) (string, error) {
+		return "", q.runNow(ctx, t)
+	}},
+	ActionSet: {"changed", waitingStates, func(ctx context.Context, q *Queue, t *target, a Act) (string, error) {
+		return "", q.reschedule(ctx, t, a.Change)
+	}},
+	ActionSignal: {"signalled", []State{Processing}, func(ctx context.Context, q *Queue, t *target, a Act) (string, error) {
+		return "", q.signal(ctx, t, a.Signal)
+	}},
+}
+
+// Results that are none of an action that is over.
+const (
+	ResultAsked  = "asked" // the worker of a running job, to cancel it
+	ResultFailed = "failed"
+)
+
+// Validate reports what is wrong with it, as a *FieldError, or an error that wraps
+// ErrSignal.
+func (a Act) Validate() error {
+	if _, known := acts[a.Action]; !known {
+		return fieldErrorf("action", "must be retry, cancel, delete, hold, release, run-now, set or signal, not %s", quote(a.Action))
+	}
+	switch {
+	case a.Action == ActionSet && a.Change == (Change{}):
+		return fieldErrorf("priority", "must be given, or run_at")
+	case a.Action == ActionSet:
+		return a.Change.validate()
+	case a.Action == ActionSignal:
+		_, err := ParseSignal(a.Signal)
+		return err
+	}
+	return nil
+}
+
+// States are those of the jobs that it can be done to.
+func (a Act) States() []State { return slices.Clone(acts[a.Action].states) }
+
+// ActResult is what an Act has made of a job.
+type ActResult struct {
+	Queue  string  `json:"queue"`
+	ID     string  `json:"id"`
+	Result string  `json:"result"` // such as retried; asked, if the worker of a running job is asked to cancel it; failed
+	Error  *string `json:"error"`
+	Err    error   `json:"-"` // the same
+}
+
+// Do does it to one job, on behalf of whom WithActor names. The error is that of RetryDead,
+// Cancel and the other methods of a Queue.
+func (a Act) Do(ctx context.Context, q *Queue, id string) ActResult {
+	return a.do(ctx, q, jobNamed(id))
+}
+
+func (a Act) do(ctx context.Context, q *Queue, t *target) ActResult {
+	r := ActResult{Queue: q.Name(), ID: t.id}
+	if r.Err = a.Validate(); r.Err == nil {
+		act := acts[a.Action]
+		r.Result, r.Err = act.do(ctx, q, t, a)
+		r.Result = cmp.Or(r.Result, act.done)
+	}
+	if r.Err != nil {
+		text := r.Err.Error()
+		r.Result, r.Error = ResultFailed, &text
+	}
+	return r
+}
+
+// BulkResult is what an Act has made of many jobs.
+type BulkResult struct {
+	Done    int         `json:"done"`
+	Failed  int         `json:"failed"`
+	Results []ActResult `json:"results"` // those that failed, as far as they are listed
+}
+
+// BulkOptions say how jobs are gone through.
+type BulkOptions struct {
+	Failures int             // at most so many are listed; 0: none
+	Each     func(ActResult) // told of each job in turn, if not nil
+
+	page int // in place of bulkPage, for tests
+}
+
+const (
+	// bulkPage is how many jobs are looked up at a time: a listing of a million names costs
+	// what acting on a thousand jobs does.
+	bulkPage = 5000
+	// bulkReads is how many are read for a page whose names do not tell whether they are
+	// meant.
+	bulkReads = 4 * bulkPage
+	// bulkAtOnce is how many jobs are acted on at a time: they wait for the disk, which
+	// makes what comes together durable together.
+	bulkAtOnce = 8
+)
+
+// Bulk does something to all jobs of several queues that where means, as far as they are
+// in a state for it: page by page, in bounded memory, and to each once. Jobs that come
+// meanwhile may be left out. What cannot be done to one job does not end it. The error is of
+// what does: where that is not valid or empty, a spool that cannot be read, ctx that is
+// done. The result then tells how far it has come.
+func Bulk(ctx context.Context, qs []*Queue, where Selector, a Act, opt BulkOptions) (BulkResult, error) {
+	sum := BulkResult{Results: []ActResult{}}
+	err := a.Validate()
+	if err == nil {
+		err = whereBulk(where)
+	}
+	if err != nil {
+		return sum, err
+	}
+	list := bulkList(where, a)
+	list.Limit = cmp.Or(opt.page, list.Limit)
+	left := -1 // how many there can be
+	for more := true; more; more = list.After != "" {
+		p, rows, err := pageRows(ctx, qs, list)
+		if err != nil {
+			return sum, err
+		}
+		if left < 0 {
+			// Who makes jobs faster than they can be acted on must not keep this going.
+			left = rows.total
+		}
+		rows.rows = rows.rows[:min(len(rows.rows), left)]
+		left -= len(rows.rows)
+		actOn(ctx, rows.rows, a, func(r ActResult) {
+			if r.Err == nil {
+				sum.Done++
+			} else if sum.Failed++; len(sum.Results) < opt.Failures {
+				sum.Results = append(sum.Results, r)
+			}
+			if opt.Each != nil {
+				opt.Each(r)
+			}
+		})
+		if ctx.Err() != nil {
+			return sum, context.Cause(ctx)
+		}
+		if list.After = p.Next; left == 0 {
+			break
+		}
+	}
+	return sum, nil
+}
+
+func whereBulk(where Selector) error {
+	if where.Empty() {
+		return fieldErrorf("filter", "must say which jobs are meant")
+	}
+	return where.Validate()
+}
+
+// bulkList goes through the jobs in an order that the actions do not change: what is
+// acted on does not come again.
+func bulkList(where Selector, a Act) ListOptions {
+	return ListOptions{States: acts[a.Action].states, Where: where, Sort: SortAttempts, Limit: bulkPage, Reads: bulkReads, Total: true}
+}
+
+// Meant counts the jobs that Bulk would act on now. It reads at most reads of those whose
+// names do not tell (0: all); exact is false if that was not enough.
+func Meant(ctx context.Context, qs []*Queue, where Selector, a Act, reads int) (n int, exact bool, err error) {
+	if err := errors.Join(a.Validate(), whereBulk(where)); err != nil {
+		return 0, false, err
+	}
+	list := bulkList(where, a)
+	for more := true; more; more = list.After != "" {
+		if reads > 0 {
+			list.Reads = min(reads, bulkReads)
+		}
+		p, err := Page(ctx, qs, list)
+		if err != nil {
+			return n, false, err
+		}
+		if p.Total != nil {
+			return *p.Total, true, nil
+		}
+		n, list.After = n+len(p.Jobs), p.Next
+		if reads > 0 {
+			if reads -= p.Examined; reads <= 0 && p.Next != "" {
+				return n, false, nil
+			}
+		}
+	}
+	return n, true, nil
+}
+
+// actOn acts on some jobs at a time, and tells of them in their order.
+func actOn(ctx context.Context, rows []*row, a Act, tell func(ActResult)) {
+	var g sync.WaitGroup
+	defer g.Wait()
+	results := make(chan chan ActResult, bulkAtOnce)
+	g.Go(func() {
+		defer close(results)
+		for _, r := range rows {
+			if ctx.Err() != nil {
+				return
+			}
+			result := make(chan ActResult, 1)
+			results <- result
+			g.Go(func() { result <- a.do(ctx, r.q, r.target()) })
+		}
+	})
+	for result := range results {
+		tell(<-result)
+	}
+}
+
+// target is the job of a row, where it was seen.
+func (r *row) target() *target {
+	if r.dropped {
+		return jobNamed(r.i.ID)
+	}
+	e := r.e
+	return &target{id: e.Name.ID, seen: &e}
+}
+
+// pageRows is Page without what only a person wants to know.
+func pageRows(ctx context.Context, qs []*Queue, opt ListOptions) (JobPage, *pager, error) {
+	p, page, err := look(ctx, qs, &opt)
+	if err == nil {
+		err = p.fill(ctx, &page)
+	}
+	return page, p, err
+}
