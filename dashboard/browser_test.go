@@ -35,10 +35,10 @@ func (w withBrowser) Run() int {
 }
 
 var chromium struct {
-	once sync.Once
-	ctx  context.Context
-	stop func()
-	err  error
+	once    sync.Once
+	browser context.Context
+	stop    func()
+	err     error
 }
 
 // tabTime bounds a test in the browser.
@@ -68,7 +68,7 @@ func startChromium() {
 	)
 	alloc, stopAlloc := chromedp.NewExecAllocator(context.Background(), opts...)
 	ctx, stopBrowser := chromedp.NewContext(alloc)
-	chromium.ctx, chromium.err = ctx, chromedp.Do(ctx)
+	chromium.browser, chromium.err = ctx, chromedp.Do(ctx) //nolint:fatcontext // it is that of the package
 	chromium.stop = func() {
 		_ = chromedp.Cancel(ctx)
 		stopBrowser()
@@ -112,7 +112,7 @@ func newTab(t *testing.T, d *Dashboard, base string) *tab {
 		t.Skip("skipped without a browser: ", chromium.err)
 	}
 	b := &tab{t: t, d: d, base: base}
-	ctx, stop := chromedp.NewContext(chromium.ctx, chromedp.WithNewBrowserContext(), chromedp.WithListener(b.hear))
+	ctx, stop := chromedp.NewContext(chromium.browser, chromedp.WithNewBrowserContext(), chromedp.WithListener(b.hear))
 	t.Cleanup(stop)
 	must(t, chromedp.Do(ctx)) // its first run must have no bound
 	var cancel func()
