@@ -181,6 +181,9 @@ func (p *pager) offer(j *judge, filed time.Time, e spool.Entry) {
 		return
 	}
 	p.count(undecided)
+	if best, ok := p.order.atBest(j.q, &e); ok && !p.top.wants(&best) {
+		return
+	}
 	r := row{place: p.order.place(j.q, &e, filed), q: j.q, judge: j, e: e, nth: p.seen, undecided: undecided}
 	if !p.open(&r.place) {
 		return
