@@ -18,6 +18,8 @@ const (
 	linger = 30 * time.Second
 	// freshFor is how long a snapshot holds without a change: by then jobs may be due.
 	freshFor = time.Second
+	// viewShare bounds the time that goes into telling pages of changes: one part in so many.
+	viewShare = 10
 	// factsEvery is how often that is looked at of which nothing tells: rejected and dropped
 	// files, settings, the disk.
 	factsEvery = 10 * time.Second
@@ -199,15 +201,17 @@ func (r *round) run() {
 			return
 		case <-r.changed:
 		}
-		if s := r.snapshot(); s.Version != told {
+		s := r.snapshot()
+		if s.Version != told {
 			told = s.Version
 			r.wake()
 		}
-		// What comes fast is shown together: no page is told more often than once a second.
+		// What comes fast is shown together: no page is told more often than once a second,
+		// and less often where a million jobs wait and a look takes long.
 		select {
 		case <-r.ctx.Done():
 			return
-		case <-time.After(freshFor):
+		case <-time.After(max(freshFor, viewShare*s.Cost)):
 		}
 	}
 }
