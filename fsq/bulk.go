@@ -25,35 +25,34 @@ var waitingStates = []State{Pending, Scheduled, Retrying, Held}
 var acts = map[string]struct {
 	done   string
 	states []State
-	do     func(ctx context.Context, q *Queue, t *target, a Act) (result string, err error)
+	do     func(ctx context.Context, q *Queue, t *target, a Act, r *ActResult) error
 }{
-	ActionRetry: {"retried", []State{Dead, Cancelled}, func(ctx context.Context, q *Queue, t *target, _ Act) (string, error) {
-		return "", q.retryDead(ctx, t)
+	ActionRetry: {"retried", []State{Dead, Cancelled}, func(ctx context.Context, q *Queue, t *target, _ Act, _ *ActResult) error {
+		return q.retryDead(ctx, t)
 	}},
-	ActionCancel: {"cancelled", append([]State{Processing}, waitingStates...), func(ctx context.Context, q *Queue, t *target, _ Act) (string, error) {
-		c, err := q.cancel(ctx, t)
-		if c.State == Processing {
-			return ResultAsked, err
+	ActionCancel: {"cancelled", append([]State{Processing}, waitingStates...), func(ctx context.Context, q *Queue, t *target, _ Act, r *ActResult) (err error) {
+		if r.Asked, err = q.cancel(ctx, t); r.Asked.State == Processing {
+			r.Result = ResultAsked
 		}
-		return "", err
+		return err
 	}},
-	ActionDelete: {"removed", append([]State{Done, Dead, Cancelled}, waitingStates...), func(ctx context.Context, q *Queue, t *target, _ Act) (string, error) {
-		return "", q.remove(ctx, t)
+	ActionDelete: {"removed", append([]State{Done, Dead, Cancelled}, waitingStates...), func(ctx context.Context, q *Queue, t *target, _ Act, _ *ActResult) error {
+		return q.remove(ctx, t)
 	}},
-	ActionHold: {"held", []State{Pending, Scheduled, Retrying}, func(ctx context.Context, q *Queue, t *target, _ Act) (string, error) {
-		return "", q.hold(ctx, t)
+	ActionHold: {"held", []State{Pending, Scheduled, Retrying}, func(ctx context.Context, q *Queue, t *target, _ Act, _ *ActResult) error {
+		return q.hold(ctx, t)
 	}},
-	ActionRelease: {"released", []State{Held}, func(ctx context.Context, q *Queue, t *target, _ Act) (string, error) {
-		return "", q.release(ctx, t)
+	ActionRelease: {"released", []State{Held}, func(ctx context.Context, q *Queue, t *target, _ Act, _ *ActResult) error {
+		return q.release(ctx, t)
 	}},
-	ActionRunNow: {"due now", []State{Scheduled, Retrying, Held}, func(ctx context.Context, q *Queue, t *target, _ Act) (string, error) {
-		return "", q.runNow(ctx, t)
+	ActionRunNow: {"due now", []State{Scheduled, Retrying, Held}, func(ctx context.Context, q *Queue, t *target, _ Act, _ *ActResult) error {
+		return q.runNow(ctx, t)
 	}},
-	ActionSet: {"changed", waitingStates, func(ctx context.Context, q *Queue, t *target, a Act) (string, error) {
-		return "", q.reschedule(ctx, t, a.Change)
+	ActionSet: {"changed", waitingStates, func(ctx context.Context, q *Queue, t *target, a Act, _ *ActResult) error {
+		return q.reschedule(ctx, t, a.Change)
 	}},
-	ActionSignal: {"signalled", []State{Processing}, func(ctx context.Context, q *Queue, t *target, a Act) (string, error) {
-		return "", q.signal(ctx, t, a.Signal)
+	ActionSignal: {"signalled", []State{Processing}, func(ctx context.Context, q *Queue, t *target, a Act, _ *ActResult) error {
+		return q.signal(ctx, t, a.Signal)
 	}},
 }
 
@@ -84,6 +83,9 @@ func (a Act) Validate() error {
 // States are those of the jobs that it can be done to.
 func (a Act) States() []State { return slices.Clone(acts[a.Action].states) }
 
+// Done is what a job is after it, such as "retried".
+func (a Act) Done() string { return acts[a.Action].done }
+
 // ActResult is what an Act has made of a job.
 type ActResult struct {
 	Queue  string  `json:"queue"`
@@ -91,6 +93,8 @@ type ActResult struct {
 	Result string  `json:"result"` // such as retried; asked, if the worker of a running job is asked to cancel it; failed
 	Error  *string `json:"error"`
 	Err    error   `json:"-"` // the same
+
+	Asked Cancellation `json:"-"` // if that is the result: what AwaitCancelled takes
 }
 
 // Do does it to one job, on behalf of whom WithActor names. The error is that of RetryDead,
@@ -99,18 +103,27 @@ func (a Act) Do(ctx context.Context, q *Queue, id string) ActResult {
 	return a.do(ctx, q, jobNamed(id))
 }
 
+// DoTo is Do for a job of q that Page, List or Select has just returned: it need not be
+// looked for, which costs a listing where nobody chose its id.
+func (a Act) DoTo(ctx context.Context, q *Queue, j *JobInfo) ActResult {
+	return a.do(ctx, q, &target{id: j.ID, seen: j.seen})
+}
+
 func (a Act) do(ctx context.Context, q *Queue, t *target) ActResult {
-	r := ActResult{Queue: q.Name(), ID: t.id}
+	r := ActResult{Queue: q.Name(), ID: t.id, Result: a.Done()}
 	if r.Err = a.Validate(); r.Err == nil {
-		act := acts[a.Action]
-		r.Result, r.Err = act.do(ctx, q, t, a)
-		r.Result = cmp.Or(r.Result, act.done)
+		r.Err = acts[a.Action].do(ctx, q, t, a, &r)
 	}
 	if r.Err != nil {
-		text := r.Err.Error()
-		r.Result, r.Error = ResultFailed, &text
+		r.Fail(r.Err)
 	}
 	return r
+}
+
+// Fail makes it the result of an action that has failed with err.
+func (r *ActResult) Fail(err error) {
+	text := err.Error()
+	r.Result, r.Error, r.Err = ResultFailed, &text, err
 }
 
 // BulkResult is what an Act has made of many jobs.

@@ -181,6 +181,9 @@ func (p *pager) offer(j *judge, filed time.Time, e spool.Entry) {
 		return
 	}
 	p.count(undecided)
+	if best, ok := p.order.atBest(j.q, &e); ok && !p.top.wants(&best) {
+		return
+	}
 	r := row{place: p.order.place(j.q, &e, filed), q: j.q, judge: j, e: e, nth: p.seen, undecided: undecided}
 	if !p.open(&r.place) {
 		return
@@ -292,6 +295,9 @@ func (p *pager) describe(ctx context.Context, qs []*Queue, page *JobPage) error 
 			}
 		}
 		i.Queue = r.q.Name()
+		if !r.dropped {
+			i.seen = &r.e
+		}
 		if p.opt.Details {
 			i.Job = nil
 		}

@@ -128,6 +128,8 @@ func BenchmarkPage(b *testing.B) {
 		{"last but one", page(ListOptions{Limit: 50, Details: true, After: last.Next})},
 		{"newest and count", page(ListOptions{Limit: 50, Details: true, Total: true})},
 		{"longest", page(ListOptions{Limit: 50, Details: true, Sort: SortRun, Reverse: true})},
+		{"last enqueued", page(ListOptions{Limit: 50, Details: true, Sort: SortEnqueued, Reverse: true})},
+		{"first enqueued", page(ListOptions{Limit: 50, Details: true, Sort: SortEnqueued})},
 		{"of a priority", page(ListOptions{Limit: 50, Details: true, Where: Selector{MinPriority: ptr(2)}})},
 		{"of a command, none", page(ListOptions{Limit: 50, Details: true, Where: Selector{Contains: "nowhere"}, Reads: 5000})},
 	} {

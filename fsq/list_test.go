@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -62,6 +63,14 @@ func (b *bench) end(id string, end spool.Ending, a Attempt) {
 	if _, err := settle(end); err != nil {
 		b.t.Fatal(err)
 	}
+	nextMillisecond()
+}
+
+// nextMillisecond has what is done next be told apart in names from what is done already.
+func nextMillisecond() {
+	for now := spool.Truncate(time.Now()); !spool.Truncate(time.Now()).After(now); {
+		runtime.Gosched()
+	}
 }
 
 // A stock of jobs of every kind, in two queues.
@@ -76,21 +85,39 @@ func stock(t *testing.T) (qs []*Queue, worker string) {
 		`{"id":"x1","command":"exit 3"}`, `{"id":"x2","command":"./send a"}`, `{"id":"c1","command":"true"}`, `{"command":"./made"}`,
 	} {
 		enqueue(t, q, doc)
+		nextMillisecond()
 	}
 	for _, doc := range []string{`{"id":"m1","command":"true"}`, `{"id":"m2","command":"true"}`, `{"id":"m3","command":"true","priority":5}`} {
 		enqueue(t, mail, doc)
+		nextMillisecond()
+	}
+	// An hour ago, one a second: they end after longer than they have been here.
+	put := time.Now().Add(-time.Hour)
+	for i, id := range strings.Fields("p1 p2 s1 s2 r1 d1 d2 x1 x2 c1 m1 m2 m3") {
+		of := q
+		if id[0] == 'm' {
+			of = mail
+		}
+		e, err := of.find(id)
+		if err == nil {
+			err = os.Chtimes(filepath.Join(of.Dir(), e.Path), time.Time{}, put.Add(time.Duration(i)*time.Second))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	b := newBench(t, q)
 	ms := time.Millisecond
-	b.end("d1", spool.Ending{Outcome: "done", Wait: 5 * ms, Run: 70 * ms}, Attempt{ExitCode: ptr(0)})
-	b.end("d2", spool.Ending{Outcome: "done", Wait: 9 * ms, Run: 20 * ms}, Attempt{ExitCode: ptr(0), Host: "elsewhere"})
-	b.end("x1", spool.Ending{Outcome: "failed", Wait: 7 * ms, Run: 30 * ms}, Attempt{ExitCode: ptr(3), Error: "exit status 3: disk 17 is full"})
-	b.end("x2", spool.Ending{Outcome: "failed", Wait: 3 * ms, Run: 90 * ms}, Attempt{ExitCode: ptr(-1), Signal: "KILL", Error: "signal: killed"})
+	b.end("d1", spool.Ending{Outcome: "done", Wait: 5 * ms, Run: 70 * time.Second}, Attempt{ExitCode: ptr(0)})
+	b.end("d2", spool.Ending{Outcome: "done", Wait: 9 * ms, Run: 20 * time.Second}, Attempt{ExitCode: ptr(0), Host: "elsewhere"})
+	b.end("x1", spool.Ending{Outcome: "failed", Wait: 7 * ms, Run: 30 * time.Second}, Attempt{ExitCode: ptr(3), Error: "exit status 3: disk 17 is full"})
+	b.end("x2", spool.Ending{Outcome: "failed", Wait: 3 * ms, Run: 90 * time.Second}, Attempt{ExitCode: ptr(-1), Signal: "KILL", Error: "signal: killed"})
 	b.claim("r1")
 	if _, err := q.Cancel(t.Context(), "c1"); err != nil {
 		t.Fatal(err)
 	}
-	newBench(t, mail).end("m2", spool.Ending{Outcome: "done", Wait: 6 * ms, Run: 50 * ms}, Attempt{ExitCode: ptr(0)})
+	nextMillisecond()
+	newBench(t, mail).end("m2", spool.Ending{Outcome: "done", Wait: 6 * ms, Run: 50 * time.Second}, Attempt{ExitCode: ptr(0)})
 	if err := os.WriteFile(filepath.Join(q.Dir(), spool.DropPath("drop.json")), []byte(`{"command":"x","priority":2}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -206,8 +233,8 @@ func TestPageOrders(t *testing.T) {
 		"turn":      "r1 p1 m3 p2 made m1 drop s1 s2 x2 x1 c1 m2 d2 d1",
 		"-turn":     "d1 d2 m2 c1 x1 x2 s2 s1 drop m1 made p2 m3 p1 r1",
 		"due":       "p1 p2 r1 made m1 m3 s1 s2 … c1 d1 d2 drop m2 x1 x2",
-		"enqueued":  "p1 p2 s1 s2 r1 d1 d2 x1 x2 c1 made m1 m2 m3 drop",
-		"-enqueued": "drop m3 m2 m1 made c1 x2 x1 d2 d1 r1 s2 s1 p2 p1",
+		"enqueued":  "p1 p2 s1 s2 r1 d1 d2 x1 x2 c1 m1 m2 m3 made drop",
+		"-enqueued": "drop made m3 m2 m1 c1 x2 x1 d2 d1 r1 s2 s1 p2 p1",
 		"ended":     "d1 d2 x1 x2 c1 m2 … drop m1 m3 made p1 p2 r1 s1 s2",
 		"-ended":    "m2 c1 x2 x1 d2 d1 … drop m1 m3 made p1 p2 r1 s1 s2",
 		"-wait":     "",

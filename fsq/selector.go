@@ -319,7 +319,7 @@ func (q *Queue) Select(ctx context.Context, sel Selector, states []State) ([]Job
 	if len(sel.States) == 0 && len(sel.IDs) == 0 {
 		sel.States = states
 	}
-	jobs, _, err := q.List(ctx, ListOptions{Where: sel, Details: true})
+	jobs, _, err := q.List(ctx, ListOptions{Where: sel})
 	if err != nil || len(sel.IDs) == 0 {
 		return jobs, err
 	}

@@ -19,7 +19,7 @@ type Sort string
 const (
 	SortTurn     Sort = "turn"     // what runs, what waits in the order of its turn, what is due later, what is dead, what is done; the last two newest first
 	SortDue      Sort = "due"      // when it may run or might have
-	SortEnqueued Sort = "enqueued" // costs a look at the file of each job whose id somebody chose
+	SortEnqueued Sort = "enqueued" // costs a look at the file of each job whose id somebody chose; in reverse, of few that have ended
 	SortEnded    Sort = "ended"
 	SortWait     Sort = "wait" // of the last attempt
 	SortRun      Sort = "run"  // likewise; of one that runs, so far
@@ -129,6 +129,9 @@ func (o *order) place(q *Queue, e *spool.Entry, filed time.Time) place {
 			var err error
 			at, err = q.s.WrittenAt(*e)
 			ok = err == nil
+			if latest, ended := lastPut(e); ended && at.After(latest) {
+				at = latest
+			}
 		}
 		if p.None = !ok; ok {
 			p.A = at.UnixMilli()
@@ -145,6 +148,24 @@ func (o *order) place(q *Queue, e *spool.Entry, filed time.Time) place {
 		p.A = int64(e.Priority)
 	}
 	return o.turned(p)
+}
+
+// lastPut is the latest time at which a job can have been enqueued that has ended.
+func lastPut(e *spool.Entry) (at time.Time, ended bool) {
+	return e.Due.Add(-e.Run - e.Wait), e.Outcome != ""
+}
+
+// atBest is a place that the job does not come before, told by its name alone; ok is false
+// if there is none, or place costs no more.
+func (o *order) atBest(q *Queue, e *spool.Entry) (p place, ok bool) {
+	if o.by != SortEnqueued || !o.reverse {
+		return p, false
+	}
+	if _, made := spool.IDTime(e.Name.ID); made {
+		return p, false
+	}
+	at, ok := lastPut(e)
+	return o.turned(place{ID: e.Name.ID, Queue: q.Name(), A: at.UnixMilli()}), ok
 }
 
 // ended is when a job was settled. Of done/ it is a time of the hour that it is filed in,

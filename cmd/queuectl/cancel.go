@@ -45,33 +45,26 @@ until they are pruned or another job wants the id; queuectl retry puts them back
 }
 
 func (a *app) cancel(ctx context.Context, c *command, o cancelOptions, ids []string) error {
-	v := verb{
-		done:   "cancelled",
-		states: []fsq.State{fsq.Pending, fsq.Scheduled, fsq.Retrying, fsq.Held, fsq.Processing},
-		do: func(ctx context.Context, q *fsq.Queue, id string) (string, error) {
-			return a.cancelOne(ctx, q, id, o.noWait)
-		},
+	var await func(context.Context, *fsq.Queue, *fsq.ActResult)
+	if !o.noWait {
+		await = a.awaitCancelled
 	}
-	return a.act(ctx, c, &o.selection, ids, v)
+	return a.act(ctx, c, &o.selection, ids, fsq.Act{Action: fsq.ActionCancel}, await)
 }
 
-func (a *app) cancelOne(ctx context.Context, q *fsq.Queue, id string, noWait bool) (string, error) {
-	got, err := q.Cancel(ctx, id)
-	if err != nil || got.State == fsq.Cancelled {
-		return "cancelled", err
-	}
-	if noWait {
-		return "asked", nil
+// awaitCancelled waits until a job has ended whose worker is asked to end it.
+func (a *app) awaitCancelled(ctx context.Context, q *fsq.Queue, r *fsq.ActResult) {
+	if r.Result != fsq.ResultAsked {
+		return
 	}
 	if a.err.terminal() {
-		a.note("asked worker %s to end %s", got.By, id)
+		a.note("asked worker %s to end %s", r.Asked.By, r.ID)
 	}
-	end, err := q.AwaitCancelled(ctx, got)
-	if err != nil {
-		return "", err
+	end, err := q.AwaitCancelled(ctx, r.Asked)
+	if err == nil && end.State != fsq.Cancelled {
+		err = fmt.Errorf("job %q was not cancelled: it is %s by now: %w", r.ID, end.State, fsq.ErrState)
 	}
-	if end.State != fsq.Cancelled {
-		return "", fmt.Errorf("job %q was not cancelled: it is %s by now: %w", id, end.State, fsq.ErrState)
+	if r.Result = "cancelled"; err != nil {
+		r.Fail(err)
 	}
-	return "cancelled", nil
 }

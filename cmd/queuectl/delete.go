@@ -32,15 +32,7 @@ runs; one that runs must be cancelled first. --all spares what runs, too.
 	}
 	s.add(c.flags, true)
 	c.run = func(ctx context.Context, ids []string) error {
-		return a.act(ctx, c, &s, ids, verb{
-			done: "removed",
-			states: []fsq.State{
-				fsq.Pending, fsq.Scheduled, fsq.Retrying, fsq.Held, fsq.Done, fsq.Dead, fsq.Cancelled,
-			},
-			do: func(ctx context.Context, q *fsq.Queue, id string) (string, error) {
-				return "removed", q.Delete(ctx, id)
-			},
-		})
+		return a.act(ctx, c, &s, ids, fsq.Act{Action: fsq.ActionDelete}, nil)
 	}
 	return c
 }

@@ -183,13 +183,6 @@ func newDLQAct(a *app, act dlqAction) *command {
 	return c
 }
 
-type actResult struct {
-	Queue  string  `json:"queue"`
-	ID     string  `json:"id"`
-	Result string  `json:"result"`
-	Error  *string `json:"error"`
-}
-
 func (a *app) dlqAct(ctx context.Context, act dlqAction, all bool, ids []string) error {
 	var failures failures
 	letters, err := a.letters(ctx, all, ids, &failures)
@@ -198,11 +191,11 @@ func (a *app) dlqAct(ctx context.Context, act dlqAction, all bool, ids []string)
 	}
 	done := 0
 	for _, l := range letters {
-		result := actResult{Queue: l.q.Name(), ID: l.id, Result: act.done}
+		result := fsq.ActResult{Queue: l.q.Name(), ID: l.id, Result: act.done}
 		if err := act.do(ctx, l.q, l.id); err != nil {
 			failures.add(a, err)
 			text := err.Error()
-			result.Result, result.Error = "failed", &text
+			result.Result, result.Error = fsq.ResultFailed, &text
 		} else {
 			done++
 		}
@@ -241,11 +234,11 @@ func (a *app) letters(ctx context.Context, all bool, ids []string, f *failures) 
 		}
 		here := map[string]bool{}
 		for _, j := range jobs {
-			refs = append(refs, ref{q, j.ID})
+			refs = append(refs, ref{q: q, id: j.ID})
 			here[j.ID] = true
 		}
 		for _, r := range rejected {
-			refs = append(refs, ref{q, r.Name})
+			refs = append(refs, ref{q: q, id: r.Name})
 			here[r.Name], here[r.Dropped] = true, true
 		}
 		for name := range here {
@@ -265,7 +258,7 @@ func (a *app) letters(ctx context.Context, all bool, ids []string, f *failures) 
 			}
 			refs = append(refs, none...)
 		case 1:
-			refs = append(refs, ref{found[0], id})
+			refs = append(refs, ref{q: found[0], id: id})
 		default:
 			f.add(a, ambiguity(id, found))
 		}

@@ -103,7 +103,7 @@ func (a *app) replaceJob(ctx context.Context, q *fsq.Queue, draft fsq.Draft, dat
 	if job.EnqueuedAt.IsZero() {
 		job.EnqueuedAt = draft.Job.EnqueuedAt
 	}
-	result := actResult{Queue: q.Name(), ID: draft.Job.ID, Result: "edited"}
+	result := fsq.ActResult{Queue: q.Name(), ID: draft.Job.ID, Result: "edited"}
 	if sameJob(job, draft.Job) {
 		result.Result = "unchanged"
 	} else if err := q.Edit(ctx, draft, job); err != nil {

@@ -11,8 +11,9 @@ import (
 
 // ref is a job that a command is about: the same id may be another job in another queue.
 type ref struct {
-	q  *fsq.Queue
-	id string
+	q   *fsq.Queue
+	id  string
+	job *fsq.JobInfo // if it was found by something else than its id
 }
 
 // find tells in which of the queues each of the ids is. Of one queue it does not ask:
@@ -21,7 +22,7 @@ func (a *app) find(ctx context.Context, qs []*fsq.Queue, ids []string, f *failur
 	var refs []ref
 	if len(qs) == 1 {
 		for _, id := range ids {
-			refs = append(refs, ref{qs[0], id})
+			refs = append(refs, ref{q: qs[0], id: id})
 		}
 		return refs, nil
 	}
@@ -36,7 +37,7 @@ func (a *app) find(ctx context.Context, qs []*fsq.Queue, ids []string, f *failur
 		switch found := where[id]; len(found) {
 		case 0: // said
 		case 1:
-			refs = append(refs, ref{found[0], id})
+			refs = append(refs, ref{q: found[0], id: id})
 		default:
 			f.add(a, ambiguity(id, found))
 		}
@@ -108,8 +109,8 @@ func (a *app) choose(ctx context.Context, s *selection, sel fsq.Selector, states
 		for _, e := range parts(err) {
 			f.add(a, e)
 		}
-		for _, j := range jobs {
-			refs = append(refs, ref{q, j.ID})
+		for i := range jobs {
+			refs = append(refs, ref{q, jobs[i].ID, &jobs[i]})
 		}
 	}
 	return refs, nil

@@ -31,12 +31,7 @@ from the beginning; queuectl pause stops all jobs at once.
 	}
 	s.add(c.flags, true)
 	c.run = func(ctx context.Context, ids []string) error {
-		return a.act(ctx, c, &s, ids, verb{
-			done: "held", states: []fsq.State{fsq.Pending, fsq.Scheduled, fsq.Retrying},
-			do: func(ctx context.Context, q *fsq.Queue, id string) (string, error) {
-				return "held", q.Hold(ctx, id)
-			},
-		})
+		return a.act(ctx, c, &s, ids, fsq.Act{Action: fsq.ActionHold}, nil)
 	}
 	return c
 }

@@ -39,8 +39,8 @@ var (
 	values = map[string][]any{
 		"queuectl events":      {fsq.Transition{}},
 		"queuectl worker stop": {stopResult{}},
-		"queuectl kill":        {actResult{}},
-		"queuectl edit":        {actResult{}},
+		"queuectl kill":        {fsq.ActResult{}},
+		"queuectl edit":        {fsq.ActResult{}},
 		"queuectl dashboard":   {dashboardInfo{}},
 	}
 	// silentCommands print nothing, or what the job that they run prints.

@@ -38,12 +38,7 @@ that fails is retried. To end a job for good use queuectl cancel.`,
 		if err != nil {
 			return err
 		}
-		return a.act(ctx, c, &selection{}, ids, verb{
-			done: "signalled",
-			do: func(ctx context.Context, q *fsq.Queue, id string) (string, error) {
-				return "signalled", q.Signal(ctx, id, name)
-			},
-		})
+		return a.act(ctx, c, &selection{}, ids, fsq.Act{Action: fsq.ActionSignal, Signal: name}, nil)
 	}
 	return c
 }

@@ -28,12 +28,7 @@ held stays as it is.
 	}
 	s.add(c.flags, true)
 	c.run = func(ctx context.Context, ids []string) error {
-		return a.act(ctx, c, &s, ids, verb{
-			done: "released", states: []fsq.State{fsq.Held},
-			do: func(ctx context.Context, q *fsq.Queue, id string) (string, error) {
-				return "released", q.Release(ctx, id)
-			},
-		})
+		return a.act(ctx, c, &s, ids, fsq.Act{Action: fsq.ActionRelease}, nil)
 	}
 	return c
 }

@@ -30,12 +30,7 @@ that never became jobs are for queuectl dlq retry.
 	}
 	s.add(c.flags, true)
 	c.run = func(ctx context.Context, ids []string) error {
-		return a.act(ctx, c, &s, ids, verb{
-			done: "retried", states: []fsq.State{fsq.Dead, fsq.Cancelled},
-			do: func(ctx context.Context, q *fsq.Queue, id string) (string, error) {
-				return "retried", q.RetryDead(ctx, id)
-			},
-		})
+		return a.act(ctx, c, &s, ids, fsq.Act{Action: fsq.ActionRetry}, nil)
 	}
 	return c
 }

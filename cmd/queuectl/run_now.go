@@ -28,12 +28,7 @@ a worker, and for its turn among those that are due: queuectl set --priority mov
 	}
 	s.add(c.flags, true)
 	c.run = func(ctx context.Context, ids []string) error {
-		return a.act(ctx, c, &s, ids, verb{
-			done: "due now", states: []fsq.State{fsq.Scheduled, fsq.Retrying, fsq.Held},
-			do: func(ctx context.Context, q *fsq.Queue, id string) (string, error) {
-				return "due now", q.RunNow(ctx, id)
-			},
-		})
+		return a.act(ctx, c, &s, ids, fsq.Act{Action: fsq.ActionRunNow}, nil)
 	}
 	return c
 }

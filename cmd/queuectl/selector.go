@@ -101,15 +101,9 @@ func (s *selection) selector(ids []string, now func() time.Time) (fsq.Selector, 
 	return sel, nil
 }
 
-// verb is what a command does to each of the jobs that were chosen.
-type verb struct {
-	done   string      // what it is when it is done, as in "job-1 is cancelled"
-	states []fsq.State // of the jobs that it is for, when they are not named
-	do     func(ctx context.Context, q *fsq.Queue, id string) (result string, err error)
-}
-
-// act does it, as far as that is possible, and reports each job.
-func (a *app) act(ctx context.Context, c *command, s *selection, ids []string, v verb) error {
+// act does it to each of the jobs that were chosen, as far as that is possible, and reports
+// each. then, if not nil, has the last word about what has become of one.
+func (a *app) act(ctx context.Context, c *command, s *selection, ids []string, act fsq.Act, then func(context.Context, *fsq.Queue, *fsq.ActResult)) error {
 	sel, err := s.selector(ids, a.now)
 	if err != nil {
 		return err
@@ -121,21 +115,26 @@ func (a *app) act(ctx context.Context, c *command, s *selection, ids []string, v
 		}
 	}
 	var failures failures
-	jobs, err := a.choose(ctx, s, sel, v.states, &failures)
+	jobs, err := a.choose(ctx, s, sel, act.States(), &failures)
 	if err != nil {
 		return err
 	}
 	done := 0
 	for _, j := range jobs {
-		result := actResult{Queue: j.q.Name(), ID: j.id, Result: v.done}
-		if s.dryRun {
-			result.Result = "would be " + v.done
-		} else if result.Result, err = v.do(ctx, j.q, j.id); err != nil {
-			failures.add(a, err)
-			text := err.Error()
-			result.Result, result.Error = "failed", &text
+		result := fsq.ActResult{Queue: j.q.Name(), ID: j.id, Result: "would be " + act.Done()}
+		if !s.dryRun {
+			if j.job != nil {
+				result = act.DoTo(ctx, j.q, j.job)
+			} else {
+				result = act.Do(ctx, j.q, j.id)
+			}
+			if then != nil && result.Err == nil {
+				then(ctx, j.q, &result)
+			}
 		}
-		if result.Error == nil {
+		if result.Err != nil {
+			failures.add(a, result.Err)
+		} else {
 			done++
 		}
 		if err := a.printAct(result); err != nil {
@@ -146,7 +145,7 @@ func (a *app) act(ctx context.Context, c *command, s *selection, ids []string, v
 		}
 	}
 	if a.err.terminal() || len(jobs) == 0 && failures.err() == nil {
-		word := v.done
+		word := act.Done()
 		if s.dryRun {
 			word = "would be " + word
 		}
@@ -155,11 +154,11 @@ func (a *app) act(ctx context.Context, c *command, s *selection, ids []string, v
 	return failures.err()
 }
 
-func (a *app) printAct(r actResult) error {
+func (a *app) printAct(r fsq.ActResult) error {
 	switch {
 	case a.json:
 		return a.out.jsonLine(r)
-	case r.Error == nil:
+	case r.Err == nil:
 		a.out.printf("%s\n", clean(r.ID))
 	}
 	return nil

@@ -52,12 +52,7 @@ func newSet(a *app) *command {
 		if err != nil {
 			return err
 		}
-		return a.act(ctx, c, &o.selection, ids, verb{
-			done: "changed", states: waitingStates,
-			do: func(ctx context.Context, q *fsq.Queue, id string) (string, error) {
-				return "changed", q.Reschedule(ctx, id, change)
-			},
-		})
+		return a.act(ctx, c, &o.selection, ids, fsq.Act{Action: fsq.ActionSet, Change: change}, nil)
 	}
 	return c
 }
