@@ -128,7 +128,7 @@ func ansiHTML(data []byte, base int64) template.HTML {
 	if t.line.Len() > 0 {
 		t.endLine(base + int64(start))
 	}
-	return template.HTML(t.out.String()) //nolint:gosec // made of escaped characters and classes from a fixed set
+	return template.HTML(t.out.String())
 }
 
 // put adds a character, escaped.

@@ -35,14 +35,14 @@ func (w withBrowser) Run() int {
 }
 
 var chromium struct {
-	once sync.Once
-	ctx  context.Context
-	stop func()
-	err  error
+	once    sync.Once
+	browser context.Context
+	stop    func()
+	err     error
 }
 
 // tabTime bounds a test in the browser.
-const tabTime = 60 * time.Second
+const tabTime = 3 * time.Minute
 
 func startChromium() {
 	path := ""
@@ -68,7 +68,7 @@ func startChromium() {
 	)
 	alloc, stopAlloc := chromedp.NewExecAllocator(context.Background(), opts...)
 	ctx, stopBrowser := chromedp.NewContext(alloc)
-	chromium.ctx, chromium.err = ctx, chromedp.Do(ctx)
+	chromium.browser, chromium.err = ctx, chromedp.Do(ctx) //nolint:fatcontext // it is that of the package
 	chromium.stop = func() {
 		_ = chromedp.Cancel(ctx)
 		stopBrowser()
@@ -112,7 +112,7 @@ func newTab(t *testing.T, d *Dashboard, base string) *tab {
 		t.Skip("skipped without a browser: ", chromium.err)
 	}
 	b := &tab{t: t, d: d, base: base}
-	ctx, stop := chromedp.NewContext(chromium.ctx, chromedp.WithNewBrowserContext(), chromedp.WithListener(b.hear))
+	ctx, stop := chromedp.NewContext(chromium.browser, chromedp.WithNewBrowserContext(), chromedp.WithListener(b.hear))
 	t.Cleanup(stop)
 	must(t, chromedp.Do(ctx)) // its first run must have no bound
 	var cancel func()
@@ -223,7 +223,7 @@ func eval[T any](b *tab, js string) T {
 // until waits until an expression in the page is true, be it on the page after this one.
 func (b *tab) until(js string) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 15*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
 	defer cancel()
 	tick := time.NewTicker(25 * time.Millisecond)
 	defer tick.Stop()

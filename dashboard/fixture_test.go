@@ -116,7 +116,7 @@ func (f *fixture) fill(t testing.TB, jobs int) {
 		age := time.Duration(f.rnd.Float64() * f.rnd.Float64() * float64(72*time.Hour))
 		n := spool.Name{ID: id, Allowed: retries + 1, Priority: []int{0, 0, 0, 0, 5, 10, -10}[f.rnd.IntN(7)]}
 		j.Priority = n.Priority
-		j.EnqueuedAt = ago(age + run + wait + time.Minute).UTC().Truncate(time.Millisecond)
+		j.EnqueuedAt = ago(age + 5*run + wait + 10*time.Minute).UTC().Truncate(time.Millisecond)
 		fail := kind.fails[f.rnd.IntN(len(kind.fails))]
 		switch share := i * 100 / rest; {
 		case share < 12: // due
@@ -293,7 +293,7 @@ func (f *fixture) run(t testing.TB, job func(int, string) fsq.Job, count int) {
 		j := job(k, id)
 		// A claim's time cannot be made up, so that all run for some seconds: what differs is
 		// how long they may.
-		j.Timeout = []time.Duration{600, 20, 30, 0, 90, 45, 7, 15, 3600}[i%9] * time.Second
+		j.Timeout = time.Duration([]int{600, 20, 30, 0, 90, 45, 7, 15, 3600}[i%9]) * time.Second
 		j.TimeoutSet = true
 		n := spool.Name{ID: id, Allowed: 4, Attempt: 1, Due: f.now.Add(-time.Duration(i*61+20) * time.Second)}
 		j.EnqueuedAt = spool.Truncate(n.Due)

@@ -65,7 +65,7 @@ func (d *Dashboard) parseTemplates() (map[string]*template.Template, error) {
 // frame is what all pages have around them.
 type frame struct {
 	Page, Title string
-	Fragment    bool // only what may have changed is wanted, not the head and the dialogs
+	Fragment    bool // only what may have changed is wanted, not what is always the same
 	Assets      string
 	Nav         []navItem
 	Spool       string
@@ -216,9 +216,9 @@ func jobPath(queue, id string) string {
 	return p
 }
 
-// callPath is where something is done to a job.
-func callPath(queue, id, action string) string {
-	return "/api/v1/jobs/" + url.PathEscape(id) + "/" + action + "?" + url.Values{"queue": {queue}}.Encode()
+// callPath is where something is done to a job, or a part of it is.
+func callPath(queue, id string, parts ...string) string {
+	return "/api/v1/jobs/" + url.PathEscape(id) + "/" + strings.Join(parts, "/") + "?" + url.Values{"queue": {queue}}.Encode()
 }
 
 // icons are shapes, so that no state is told by its colour alone.
@@ -254,7 +254,7 @@ func timeHTML(at time.Time, text, kind string) template.HTML {
 		return "–"
 	}
 	at = at.UTC()
-	return template.HTML(`<time datetime="` + stamp(at) + `" data-t="` + kind + `" title="` + at.Format("2006-01-02 15:04:05 UTC") + `">` + template.HTMLEscapeString(text) + `</time>`) //nolint:gosec // times, and escaped
+	return template.HTML(`<time datetime="` + stamp(at) + `" data-t="` + kind + `" title="` + at.Format("2006-01-02 15:04:05 UTC") + `">` + template.HTMLEscapeString(text) + `</time>`)
 }
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }

@@ -257,7 +257,7 @@ func (p *jobPage) log(q *fsq.Queue, attempt int, stream fsq.Stream) logPane {
 		l.Empty = visible(err.Error())
 		return l
 	}
-	l.Raw = "/api/v1/jobs/" + url.PathEscape(p.Job.ID) + "/logs/" + name + "?" + url.Values{"queue": {p.Job.Queue}, "attempt": {strconv.Itoa(a.Number)}, "tail": {strconv.Itoa(maxTail)}}.Encode()
+	l.Raw = callPath(p.Job.Queue, p.Job.ID, "logs", name) + "&" + url.Values{"attempt": {strconv.Itoa(a.Number)}, "tail": {strconv.Itoa(maxTail)}}.Encode()
 	l.Size = sizeOf(size)
 	if from > 0 {
 		l.Note = "the last " + sizeOf(int64(len(data))) + " of " + sizeOf(size)
@@ -342,21 +342,6 @@ func (p *jobPage) timeline(q *fsq.Queue) {
 	for _, a := range i.Records {
 		add(p.attempt(a, q))
 	}
-	for n, a := range i.Actions {
-		text := "by " + a.By
-		if a.Detail != "" {
-			text = a.Detail + ", " + text
-		}
-		add(moment{Key: fmt.Sprintf("act%d", n), Class: "acted", Title: actionWords(a.Action), At: a.At, Text: text})
-	}
-	// An attempt that runs has no end: it comes behind all that was done so far.
-	slices.SortStableFunc(p.Timeline, func(a, b moment) int {
-		switch {
-		case a.At.IsZero() || b.At.IsZero():
-			return boolFirst(!a.At.IsZero(), !b.At.IsZero())
-		}
-		return a.At.Compare(b.At)
-	})
 	switch {
 	case i.State == fsq.Cancelled && i.EndedAt != nil:
 		add(moment{Key: "end", Class: "cancelled", Title: "Cancelled", At: *i.EndedAt})
@@ -371,6 +356,32 @@ func (p *jobPage) timeline(q *fsq.Queue) {
 	case i.DueAt != nil && i.State == fsq.Retrying:
 		add(moment{Key: "next", Class: "retrying", Title: fmt.Sprintf("Attempt %d is due", i.Attempts+1), At: *i.DueAt})
 	}
+	for n, a := range i.Actions {
+		text := "by " + a.By
+		if a.Detail != "" {
+			text = a.Detail + ", " + text
+		}
+		p.insert(moment{Key: fmt.Sprintf("act%d", n), Class: "acted", Title: actionWords(a.Action), At: a.At, Text: text})
+	}
+}
+
+// insert puts what was done to the job before what came later. The order of all else is
+// known without clocks, which may differ between hosts, and stays.
+func (p *jobPage) insert(m moment) {
+	at := slices.IndexFunc(p.Timeline, func(o moment) bool {
+		if o.Key == "enqueued" {
+			return false
+		}
+		when := o.At
+		if when.IsZero() {
+			when = o.Since
+		}
+		return when.IsZero() || when.After(m.At)
+	})
+	if at < 0 {
+		at = len(p.Timeline)
+	}
+	p.Timeline = slices.Insert(p.Timeline, at, m)
 }
 
 func (p *jobPage) attempt(a fsq.Attempt, q *fsq.Queue) moment {
@@ -386,8 +397,8 @@ func (p *jobPage) attempt(a fsq.Attempt, q *fsq.Queue) moment {
 	if a.WaitSeconds != nil {
 		facts = append(facts, "waited "+spanOf(*a.WaitSeconds))
 	}
-	switch {
-	case a.Outcome == fsq.OutcomeRunning:
+	switch a.Outcome {
+	case fsq.OutcomeRunning:
 		m.Class, m.Title = "processing", m.Title+" runs"
 		if a.StartedAt != nil {
 			m.Since, m.Elapsed = *a.StartedAt, max(p.Now.Sub(*a.StartedAt).Seconds(), 0)

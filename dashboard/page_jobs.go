@@ -140,12 +140,12 @@ func (p *jobsPage) form() {
 func filterJSON(f filter) string {
 	m := map[string]any{}
 	for key, values := range f.values() {
-		switch {
-		case key == "tag":
+		switch key {
+		case "tag":
 			m[key] = values
-		case key == "exit_code":
+		case "exit_code":
 			m[key] = f.ExitCode
-		case key == "limit":
+		case "limit":
 		default:
 			m[key] = values[0]
 		}

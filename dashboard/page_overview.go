@@ -264,16 +264,7 @@ func (p *overview) notes() {
 	}
 	for _, q := range s.Queues {
 		if pause := q.Status.Paused; pause != nil {
-			text := pause.Reason
-			if pause.By != "" {
-				text += " (" + pause.By + ")"
-			}
-			n := note{Key: "paused-" + q.Name, Title: "Queue " + q.Name + " is paused.", Text: text, Path: "/queues", Link: "Resume"}
-			if !pause.Until.IsZero() {
-				n.Text = strings.TrimSpace(n.Text + ". It goes on")
-				n.Time = pause.Until
-			}
-			p.Notes = append(p.Notes, n)
+			p.Notes = append(p.Notes, pauseNote(q.Name, pause))
 		}
 	}
 	st := s.Status
@@ -290,6 +281,20 @@ func (p *overview) notes() {
 		p.Notes = append(p.Notes, note{Key: "disk", Bad: true, Title: "The disk is nearly full:", Text: sizeOf(d.FreeBytes) + " are free.", Code: "queuectl prune"})
 	}
 	slices.SortStableFunc(p.Notes, func(a, b note) int { return boolFirst(a.Bad, b.Bad) })
+}
+
+func pauseNote(queue string, pause *fsq.Pause) note {
+	n := note{Key: "paused-" + queue, Title: "Queue " + queue + " is paused.", Text: pause.Reason, Path: "/queues", Link: "Resume"}
+	if pause.By != "" {
+		n.Text = strings.TrimSpace(n.Text + " (" + pause.By + ")")
+	}
+	if n.Text != "" {
+		n.Text += "."
+	}
+	if !pause.Until.IsZero() {
+		n.Text, n.Time = strings.TrimSpace(n.Text+" It goes on"), pause.Until
+	}
+	return n
 }
 
 func heldJobs(n int) string {
@@ -365,7 +370,7 @@ func (d *Dashboard) history(ctx context.Context, span string, p *overview) {
 func throughOf(name string, known bool, done, failed int) through {
 	t := through{Name: name, Known: known, Done: done, Failed: failed}
 	if failed > 0 {
-		t.Rate = fmt.Sprintf("%.3g %%", 100*float64(failed)/float64(done+failed))
+		t.Rate = fmt.Sprintf("%.2g %%", 100*float64(failed)/float64(done+failed))
 	}
 	return t
 }

@@ -63,6 +63,9 @@ func (p *workersPage) worker(wk fsq.WorkerInfo) workerRow {
 	for _, id := range wk.Jobs[:min(len(wk.Jobs), maxWorkerJobs)] {
 		row.Jobs = append(row.Jobs, jobLink{id, jobPath(wk.Queue, id)})
 	}
+	if wk.RSSBytes != nil {
+		row.Memory = sizeOf(*wk.RSSBytes)
+	}
 	row.MoreJobs = len(wk.Jobs) - len(row.Jobs)
 	path := "/api/v1/workers/" + url.PathEscape(wk.ID) + "/stop?" + url.Values{"queue": {wk.Queue}}.Encode()
 	who := fmt.Sprintf("worker %d on %s", wk.PID, visible(wk.Host))

@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -45,7 +44,7 @@ func (b *tab) expectErrors() {
 
 // TestNothingIsTooWide: no page has to be scrolled sideways.
 func TestNothingIsTooWide(t *testing.T) {
-	for _, jobs := range []int{0, 300} {
+	for _, jobs := range []int{0, 120} {
 		f := newFixture(t, jobs)
 		b := browse(t, f)
 		b.expectErrors()
@@ -123,35 +122,46 @@ func TestAccessible(t *testing.T) {
 	}
 	must(t, err)
 	type violation struct{ ID, Help, Nodes string }
-	look := func(b *tab, what string) {
-		found := eval[[]violation](b, `axe.run(document, { resultTypes: ["violations"], runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] })
+	const (
+		everything = `["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]`
+		// What else depends on the colours and on the width.
+		looks = `{ type: "rule", values: ["color-contrast", "link-in-text-block", "target-size", "scrollable-region-focusable"] }`
+	)
+	look := func(b *tab, what, rules string) {
+		b.t.Helper()
+		found := eval[[]violation](b, `axe.run(document, { resultTypes: ["violations"], runOnly: `+rules+` })
 			.then(r => r.violations.map(v => ({ ID: v.id, Help: v.help, Nodes: v.nodes.slice(0, 3).map(n => n.html.slice(0, 200) + " " + n.failureSummary).join("; ") })))`)
 		for _, v := range found {
 			b.t.Errorf("%s: %s: %s: %s", what, v.ID, v.Help, v.Nodes)
 		}
 	}
-	for _, jobs := range []int{0, 300} {
+	for _, jobs := range []int{0, 120} {
 		f := newFixture(t, jobs)
 		b := browse(t, f)
 		b.expectErrors()
-		for name, path := range pagesOf(f) {
+		pages := pagesOf(f)
+		delete(pages, "week") // is the overview
+		if jobs > 0 {
+			pages["jobs"] = "/jobs?limit=25"
+		}
+		for name, path := range pages {
 			b.visit(path)
-			b.until(`document.getElementById("live").dataset.s === "live"`)
+			b.until(isLive)
 			eval[bool](b, source+"; true")
 			// What is folded is looked at as well.
 			eval[bool](b, `for (const d of document.querySelectorAll("details")) d.open = true; true`)
 			b.size(1440, 900)
 			b.scheme("light")
-			look(b, name+", light and wide")
+			look(b, name+", light and wide", everything)
 			b.scheme("dark")
 			if jobs > 0 {
-				look(b, name+", dark and wide")
+				look(b, name+", dark and wide", looks)
 			}
 			b.size(360, 800)
-			look(b, name+", dark and narrow")
+			look(b, name+", dark and narrow", everything)
 			if jobs > 0 {
 				b.scheme("light")
-				look(b, name+", light and narrow")
+				look(b, name+", light and narrow", looks)
 			}
 		}
 	}
@@ -539,7 +549,7 @@ func TestKeys(t *testing.T) {
 	b.until(`!document.getElementById("keys").open`)
 	b.do(chromedp.KeyEvent("/"))
 	b.until(`location.pathname === "/jobs" && document.activeElement.id === "find" && ` + isLive)
-	b.do(chromedp.KeyEvent("\x1b"), chromedp.KeyEvent("j"), chromedp.KeyEvent("j"), chromedp.KeyEvent("k"), chromedp.KeyEvent("x"))
+	b.do(chromedp.KeyEvent("\x1b"), chromedp.KeyEvent("jjkx"))
 	b.until(`document.querySelector("tbody tr.cur.sel input").checked && document.getElementById("picked").textContent === "1 job selected"`)
 	b.do(chromedp.KeyEvent("t"))
 	b.until(`document.getElementById("zone").textContent === "UTC" && document.querySelector("tbody time").title.endsWith("UTC")`)
@@ -615,6 +625,67 @@ func TestReadOnlyPages(t *testing.T) {
 	}
 }
 
+// TestLogin: who has the token sees the pages, and who has not is asked for it.
+func TestLogin(t *testing.T) {
+	f := newFixture(t, 0)
+	b := browse(t, f, func(o *Options) { o.Tokens = []Token{{Name: "ann", Secret: "0123456789abcdef0123"}} })
+	b.expect("401 (")
+	b.visit("/queues")
+	b.do(chromedp.SendKeys(chromedp.CSS("input[name=token]"), "wrong\r"))
+	b.until(`document.querySelector("[role=alert]")?.textContent === "That is not a token."`)
+	if source, err := axe(); err == nil {
+		eval[bool](b, source+"; true")
+		if n := eval[string](b, `axe.run().then(r => r.violations.map(v => v.id + " " + v.nodes[0].html).join())`); n != "" {
+			t.Error(n)
+		}
+	}
+	b.do(chromedp.SendKeys(chromedp.CSS("input[name=token]"), "0123456789abcdef0123\r"))
+	b.until(`location.pathname === "/queues" && ` + isLive)
+}
+
+// TestTail: what a job writes is shown while it runs, and what became of it in the end.
+func TestTail(t *testing.T) {
+	q, b := liveRig(t)
+	goOn := filepath.Join(t.TempDir(), "go-on")
+	enqueue(t, q, "talks", `printf '\033[32mfirst\033[0m line\n'; until [ -e `+goOn+` ]; do sleep 0.05; done; echo second line; echo '50% half' > "$QUEUECTL_PROGRESS"; until [ -e `+goOn+`2 ]; do sleep 0.05; done; exit 3`)
+	ctx, stop := context.WithCancel(t.Context())
+	worked := make(chan error, 1)
+	go func() { worked <- q.Work(ctx, fsq.WorkerOptions{Slots: 1}) }()
+	defer func() {
+		stop()
+		if err := <-worked; err != nil && !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	}()
+	b.visit("/jobs/talks")
+	b.until(`document.querySelector("#log-stdout .f2")?.textContent === "first"`)
+	eval[bool](b, `window.loadedOnce = true; window.line = document.querySelector("#log-stdout span"); true`)
+	must(t, os.WriteFile(goOn, nil, 0o600))
+	b.until(`document.getElementById("log-stdout").textContent.includes("second line")`)
+	must(t, os.WriteFile(goOn+"2", nil, 0o600))
+	b.until(`document.querySelector("[data-live=time]").textContent.includes("exit code 3") && document.querySelector("[data-live=jobstate]").textContent.includes("retrying")`)
+	if !eval[bool](b, `window.loadedOnce && window.line.isConnected`) {
+		t.Error("the page, or the first line, was made anew")
+	}
+	b.press("Hold")
+	b.told("Hold: done")
+	b.until(`document.querySelector("[data-live=time]").textContent.includes("by dashboard 127.0.0.1")`)
+}
+
+// TestRetryOfAGroup: dead letters are retried by what they died of.
+func TestRetryOfAGroup(t *testing.T) {
+	f := newFixture(t, 300)
+	b := browse(t, f)
+	b.visit("/dead")
+	b.until(isLive)
+	label := eval[string](b, `document.querySelector(".group form").dataset.act`)
+	count := strings.TrimSuffix(strings.TrimPrefix(label, "Retry "), "s")
+	b.do(chromedp.Click(chromedp.CSS(".group form button")))
+	b.confirm(label + "?")
+	b.told(label + ": done, " + count)
+	b.until(`document.querySelector("[data-live=total]").textContent.startsWith("13 jobs")`)
+}
+
 // TestBelowABasePath: pages, events and actions work there.
 func TestBelowABasePath(t *testing.T) {
 	q, b := liveRig(t, func(o *Options) { o.BasePath = "/a/queue" })
@@ -650,5 +721,3 @@ func TestSizeOfWhatIsEmbedded(t *testing.T) {
 	}
 	t.Logf("%d bytes are embedded", total)
 }
-
-var _ = slices.Sorted[string]
