@@ -185,14 +185,51 @@ func (d *Dashboard) page(ctx context.Context, f filter) (fsq.JobPage, error) {
 	if err != nil {
 		return fsq.JobPage{}, err
 	}
-	opt.Total, opt.Reads = true, readsAtOnce
+	total := d.total(ctx, f)
+	opt.Total, opt.Reads = total == nil, readsAtOnce
 	ctx, cancel := context.WithTimeout(ctx, listTime)
 	defer cancel()
 	page, err := fsq.Page(ctx, qs, opt)
+	if total != nil {
+		page.Total = total
+		*total = max(*total, len(page.Jobs)) // the list is a moment newer
+	}
 	if page.Jobs == nil {
 		page.Jobs = []fsq.JobInfo{}
 	}
 	return page, err
+}
+
+// total is how many jobs a filter means that asks for states and a queue alone: the scan that
+// all share has counted them, and the list need not be read to its end. Else it is nil.
+func (d *Dashboard) total(ctx context.Context, f filter) *int {
+	other := f.values()
+	for _, key := range []string{"state", "queue", "sort", "limit", "after"} {
+		other.Del(key)
+	}
+	if len(other) > 0 {
+		return nil
+	}
+	s := d.snapshot(ctx)
+	if s.Err != nil {
+		return nil
+	}
+	n := 0
+	for _, st := range fsq.States() {
+		if len(f.States) > 0 && !slices.Contains(f.States, st) {
+			continue
+		}
+		for _, q := range s.Queues {
+			if f.Queue != "" && f.Queue != q.Name {
+				continue
+			}
+			n += q.View.Counts[st]
+			if st == fsq.Pending {
+				n += q.Status.Dropped
+			}
+		}
+	}
+	return &n
 }
 
 func (d *Dashboard) apiJobs(w http.ResponseWriter, r *http.Request) {

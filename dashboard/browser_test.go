@@ -42,7 +42,7 @@ var chromium struct {
 }
 
 // tabTime bounds a test in the browser.
-const tabTime = 60 * time.Second
+const tabTime = 3 * time.Minute
 
 func startChromium() {
 	path := ""
@@ -223,7 +223,7 @@ func eval[T any](b *tab, js string) T {
 // until waits until an expression in the page is true, be it on the page after this one.
 func (b *tab) until(js string) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 15*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
 	defer cancel()
 	tick := time.NewTicker(25 * time.Millisecond)
 	defer tick.Stop()

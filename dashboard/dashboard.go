@@ -93,6 +93,10 @@ func (d *Dashboard) Close() {
 	d.scan.close()
 }
 
+// Warm begins to look at the queues, so that the first page need not wait for that. If
+// nobody comes it stops as always.
+func (d *Dashboard) Warm(ctx context.Context) { _ = d.snapshot(ctx) }
+
 // Handler is d itself.
 func (d *Dashboard) Handler() http.Handler { return d }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"strings"
 )
 
 // flash is what came of an action, for the page that is shown next, and once.
@@ -12,10 +13,18 @@ type flash struct {
 	Failed bool   `json:"failed"` // not all that was asked for was done
 }
 
-const flashCookie = "queuectl-flash"
+const (
+	flashCookie = "queuectl-flash"
+	// maxFlash bounds a message, in bytes: a browser drops a cookie of more than 4096, and
+	// the encoding makes it longer.
+	maxFlash = 1000
+)
 
 // setFlash leaves a message for the next page.
 func (d *Dashboard) setFlash(w http.ResponseWriter, f flash) {
+	if len(f.Text) > maxFlash {
+		f.Text = strings.ToValidUTF8(f.Text[:maxFlash], "") + "…"
+	}
 	data, err := json.Marshal(f)
 	if err != nil {
 		return

@@ -18,6 +18,8 @@ const (
 	linger = 30 * time.Second
 	// freshFor is how long a snapshot holds without a change: by then jobs may be due.
 	freshFor = time.Second
+	// viewShare bounds the time that goes into telling pages of changes: one part in so many.
+	viewShare = 10
 	// factsEvery is how often that is looked at of which nothing tells: rejected and dropped
 	// files, settings, the disk.
 	factsEvery = 10 * time.Second
@@ -35,9 +37,10 @@ type scanner struct {
 	idle    *time.Timer // ends the round when nobody has come back
 	round   *round      // nil: nobody looks
 	version uint64
-	print   uint64 // the fingerprint of that version
-	scans   int    // how many queues were scanned as a whole, ever
-	taken   int    // how many snapshots were taken, ever
+	print   uint64                    // the fingerprint of that version
+	scans   int                       // how many queues were scanned as a whole, ever
+	taken   int                       // how many snapshots were taken, ever
+	done    map[string]*fsq.DoneCount // by queue: what was counted stays when nobody looks
 	closed  bool
 	all     sync.WaitGroup
 }
@@ -73,7 +76,7 @@ type liveQueue struct {
 // newScanner numbers its versions from the time on, so that pages of an earlier process
 // have none of them.
 func newScanner(d *Dashboard) *scanner {
-	return &scanner{d: d, linger: linger, version: uint64(d.now().UnixMilli())}
+	return &scanner{d: d, linger: linger, done: map[string]*fsq.DoneCount{}, version: uint64(d.now().UnixMilli())}
 }
 
 // look begins to look; what it returns ends it. The queues are followed meanwhile, and
@@ -96,6 +99,16 @@ func (s *scanner) look() (*round, func()) {
 		s.all.Go(r.run)
 	}
 	return s.round, sync.OnceFunc(s.leave)
+}
+
+// counted is what was counted of a queue in an earlier round.
+func (s *scanner) counted(queue string) *fsq.DoneCount {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.done[queue] == nil {
+		s.done[queue] = &fsq.DoneCount{}
+	}
+	return s.done[queue]
 }
 
 // nudge has the next snapshot look at everything: somebody here has changed something.
@@ -188,15 +201,17 @@ func (r *round) run() {
 			return
 		case <-r.changed:
 		}
-		if s := r.snapshot(); s.Version != told {
+		s := r.snapshot()
+		if s.Version != told {
 			told = s.Version
 			r.wake()
 		}
-		// What comes fast is shown together: no page is told more often than once a second.
+		// What comes fast is shown together: no page is told more often than once a second,
+		// and less often where a million jobs wait and a look takes long.
 		select {
 		case <-r.ctx.Done():
 			return
-		case <-time.After(freshFor):
+		case <-time.After(max(freshFor, viewShare*s.Cost)):
 		}
 	}
 }
@@ -261,7 +276,7 @@ func (r *round) open() {
 			continue
 		}
 		ctx, stop := context.WithCancel(r.ctx)
-		live, liveErr := q.Live(ctx, r.touch)
+		live, liveErr := q.LiveWith(ctx, r.s.counted(q.Name()), r.touch)
 		r.s.mu.Lock()
 		r.s.scans++
 		r.s.mu.Unlock()

@@ -29,6 +29,7 @@ func (d *Dashboard) Serve(ctx context.Context, l net.Listener) error {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- srv.Serve(l) }()
+	go d.Warm(ctx)
 	select {
 	case err := <-ended:
 		return fmt.Errorf("serve the dashboard: %w", err)

@@ -469,7 +469,19 @@ func TestLiveKeepsUp(t *testing.T) {
 			}
 			return v.Counts[Done] == 1 && v.Counts[Processing] == 0 && sum == 1
 		})
+		// Nothing tells of a job that is removed: it is counted anew, and by whoever comes next.
+		if err := q.Delete(ctx, "slow"); err != nil {
+			t.Fatal(err)
+		}
+		if live.recount(ctx, true); live.View().Counts[Done] != 0 {
+			t.Errorf("a removed job counts still: %v", live.View().Counts)
+		}
+		next, err := q.LiveWith(ctx, live.counted, nil)
+		if err != nil || next.View().Counts[Done] != 0 || next.View().Counts[Dead] != 1 {
+			t.Errorf("%v %v", next.View().Counts, err)
+		}
 		stop()
+		next.Wait()
 		live.Wait()
 	})
 }

@@ -16,6 +16,7 @@ import (
 // then on what Follow tells, however many look at it. It is safe for concurrent use.
 type Live struct {
 	q       *Queue
+	counted *DoneCount
 	changed func()
 	over    chan struct{}
 
@@ -23,6 +24,7 @@ type Live struct {
 	jobs     map[string]spool.Entry // that wait, run or are dead
 	details  map[string]JobInfo     // of those that run, by the claim's name
 	done     int
+	news     time.Time // of the last job that moved
 	ends     []end
 	failures []Failure
 	workers  []WorkerInfo
@@ -68,10 +70,16 @@ const (
 // Live begins a view, which is kept until ctx is done. changed, if not nil, is called
 // when there may be something new to see; it must return soon.
 func (q *Queue) Live(ctx context.Context, changed func()) (*Live, error) {
+	return q.LiveWith(ctx, &DoneCount{}, changed)
+}
+
+// LiveWith is Live for who views a queue again and again: with the count of an earlier view
+// the beginning of another costs what waits and is dead, however much is done.
+func (q *Queue) LiveWith(ctx context.Context, counted *DoneCount, changed func()) (*Live, error) {
 	if changed == nil {
 		changed = func() {}
 	}
-	l := &Live{q: q, changed: changed, over: make(chan struct{}), jobs: map[string]spool.Entry{}, details: map[string]JobInfo{}}
+	l := &Live{q: q, counted: counted, changed: changed, over: make(chan struct{}), jobs: map[string]spool.Entry{}, details: map[string]JobInfo{}}
 	f, err := q.newFollower(func(e spool.Entry) { l.jobs[e.Name.ID] = e })
 	if err != nil {
 		return nil, err
@@ -84,13 +92,13 @@ func (q *Queue) Live(ctx context.Context, changed func()) (*Live, error) {
 	now := q.s.Now()
 	f.floor = now // those are counted here
 	l.recall(now)
-	err = q.s.Each(func(e spool.Entry) error {
-		l.done++
-		if now.Sub(e.Due) < LiveSeconds*time.Second {
-			l.ends = append(l.ends, end{e.Due, false})
-		}
+	err = q.s.EachDoneSince(now.Add(-LiveSeconds*time.Second), func(e spool.Entry) error {
+		l.ends = append(l.ends, end{e.Due, false})
 		return ctx.Err()
-	}, spool.Done)
+	})
+	if err == nil {
+		l.done, err = counted.count(ctx, q)
+	}
 	if err != nil {
 		f.close()
 		return nil, err
@@ -153,6 +161,7 @@ func (l *Live) follow(ctx context.Context, f *follower) {
 // take takes note of an arrival. The caller has the mutex.
 func (l *Live) take(a arrival) {
 	id := a.Name.ID
+	l.news = time.Now()
 	if a.event == EventDone {
 		l.done++
 		delete(l.jobs, id)
@@ -179,15 +188,45 @@ func (l *Live) take(a arrival) {
 func (l *Live) lookAgain(ctx context.Context) {
 	tick := time.NewTicker(workersEvery)
 	defer tick.Stop()
+	next := time.Now().Add(recountEvery)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 			l.look(ctx)
+			if now := time.Now(); now.After(next) && l.recount(ctx, now.Sub(next) > 10*recountEvery) {
+				next = now.Add(max(recountEvery, recountShare*time.Since(now)))
+			}
 			l.changed()
 		}
 	}
+}
+
+const (
+	// recountEvery is how often done jobs are counted anew: nothing tells of those that are
+	// removed.
+	recountEvery = 30 * time.Second
+	// recountShare bounds the time that goes into it: one part in so many.
+	recountShare = 100
+)
+
+// recount counts the done jobs anew, and reports whether it has tried to. While jobs move it
+// does not, unless it is overdue: one that moves might be counted twice until the next time.
+func (l *Live) recount(ctx context.Context, overdue bool) bool {
+	l.mu.Lock()
+	before := l.news
+	l.mu.Unlock()
+	if !overdue && time.Since(before) < workersEvery {
+		return false
+	}
+	n, err := l.counted.count(ctx, l.q)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err == nil && (overdue || l.news.Equal(before)) {
+		l.done = n
+	}
+	return true
 }
 
 func (l *Live) look(ctx context.Context) {

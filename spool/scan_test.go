@@ -100,6 +100,41 @@ func TestDoneNewestHourFirst(t *testing.T) {
 	}
 }
 
+// What has not changed is not listed again; what has is, also within the same tick.
+func TestCountDone(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	on := func() error { return nil }
+	begin := time.Date(2026, 11, 23, 22, 0, 0, 0, time.UTC)
+	for i := range 5 {
+		settledAt(t, s, Done, fmt.Sprintf("job-%d", i), begin.Add(time.Duration(i)*20*time.Minute))
+	}
+	n, hours, err := s.CountDone(nil, on)
+	if err != nil || n != 5 || len(hours) != 2 {
+		t.Fatalf("%d in %v, %v", n, hours, err)
+	}
+	settledAt(t, s, Done, "more", begin)
+	if n, hours, err = s.CountDone(hours, on); err != nil || n != 6 {
+		t.Errorf("%d, %v", n, err)
+	}
+	for dir, h := range hours { // as if it had been listed later, and had more
+		h.jobs, h.listed = h.jobs+100, h.listed.Add(time.Minute)
+		hours[dir] = h
+	}
+	if n, _, err := s.CountDone(hours, on); err != nil || n != 206 {
+		t.Errorf("%d, %v: it was listed again", n, err)
+	}
+	e := all(t, s)[0]
+	mustDo(t, s.Remove(e))
+	if n, _, err = s.CountDone(hours, on); err != nil || n >= 206 || n < 101 {
+		t.Errorf("%d, %v: what has changed was not listed again", n, err)
+	}
+	enough := errors.New("enough")
+	if _, _, err := s.CountDone(nil, func() error { return enough }); !errors.Is(err, enough) {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestFind(t *testing.T) {
 	t.Parallel()
 	s := newSpool(t)
