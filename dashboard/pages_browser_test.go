@@ -411,6 +411,14 @@ func TestJobActions(t *testing.T) {
 	if got := stateOf(t, q, "one"); got != "gone" {
 		t.Errorf("the job is %s", got)
 	}
+	// A job that somebody else has deleted.
+	enqueue(t, q, "two", "true")
+	b.visit("/jobs/two")
+	b.until(isLive)
+	must(t, q.Delete(t.Context(), "two"))
+	b.expect("404 (Not Found)")
+	enqueue(t, q, "three", "true")
+	b.until(`document.getElementById("live").textContent === "It is not there any more" && document.querySelector("main").textContent.includes("two")`)
 }
 
 // TestBulkInTheBrowser does something to the selected jobs, and to all that match.
@@ -445,7 +453,7 @@ func TestBulkInTheBrowser(t *testing.T) {
 	b.until(`!document.getElementById("pickall").hidden`)
 	b.do(chromedp.Click(chromedp.CSS("#pickall")))
 	bulk("Cancel")
-	b.confirm("on other pages")
+	b.confirm("Cancel 4 jobs?", "on other pages")
 	b.told("Cancel: done")
 	for _, id := range []string{"c", "d", "e", "f"} {
 		if got := stateOf(t, q, id); got != fsq.Cancelled {
@@ -460,7 +468,7 @@ func TestBulkInTheBrowser(t *testing.T) {
 	b.until(isLive)
 	b.do(chromedp.Click(chromedp.CSS("#all")), chromedp.Click(chromedp.CSS("#pickall")))
 	bulk("Retry")
-	b.confirm("Retry 5 jobs?")
+	b.confirm("Retry 4 jobs?") // those that were cancelled
 	b.told("Retry: done, 4 jobs")
 	// Priority and time of the selected.
 	b.visit("/jobs")
@@ -475,6 +483,11 @@ func TestBulkInTheBrowser(t *testing.T) {
 			t.Errorf("%s: %+v, %v", id, i, err)
 		}
 	}
+	// What a state does not allow is not offered, and says why.
+	b.visit("/jobs?state=pending")
+	b.until(isLive)
+	b.do(chromedp.Click(chromedp.CSS("#bulkbar button[data-why]")))
+	b.told("Retry is for jobs that are dead or cancelled")
 	// A question can be answered with no.
 	pick("c")
 	bulk("Delete")
