@@ -57,8 +57,8 @@ func (d *Dashboard) parseTemplates() (map[string]*template.Template, error) {
 		}
 		all[page] = t
 	}
-	t, err := template.New("login").Funcs(funcs).ParseFS(templateFiles, "templates/login.html")
-	all["login"] = t
+	t, err := template.New("bare").Funcs(funcs).ParseFS(templateFiles, "templates/bare.html")
+	all["bare"] = t
 	return all, err
 }
 
@@ -159,6 +159,13 @@ func (d *Dashboard) render(w http.ResponseWriter, status int, page string, data 
 	_, _ = w.Write(out.Bytes())
 }
 
+// bare is a page for who was not let in.
+type bare struct {
+	Assets, Title, Text string
+	Login, Wrong        bool
+	Next                string
+}
+
 // message is a page that only says something.
 type message struct {
 	frame
@@ -167,6 +174,11 @@ type message struct {
 
 // pageError is the page for whoever asked for something that there is not, or that failed.
 func (d *Dashboard) pageError(w http.ResponseWriter, r *http.Request, status int, problem string) {
+	if !visitorOf(r.Context()).known {
+		// Who was not let in sees nothing of the spool, not even how many jobs there are.
+		d.render(w, status, "bare", bare{Assets: staticVersion(), Title: http.StatusText(status), Text: sentenceCase(problem) + "."})
+		return
+	}
 	m := message{frame: d.frame(w, r, "message", http.StatusText(status)), Heading: http.StatusText(status), Text: problem}
 	if status == http.StatusNotFound {
 		m.Heading = "There is no such thing"
@@ -190,10 +202,7 @@ func (d *Dashboard) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 // pageLogin asks for the token; next is where to go then, wrong that one was refused.
 func (d *Dashboard) pageLogin(w http.ResponseWriter, _ *http.Request, next string, wrong bool) {
-	d.render(w, http.StatusUnauthorized, "login", struct {
-		Assets, Next string
-		Wrong        bool
-	}{staticVersion(), next, wrong})
+	d.render(w, http.StatusUnauthorized, "bare", bare{Assets: staticVersion(), Title: "Log in", Login: true, Next: next, Wrong: wrong})
 }
 
 // act is a button for one thing that can be done.

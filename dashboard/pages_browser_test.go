@@ -699,6 +699,42 @@ func TestRetryOfAGroup(t *testing.T) {
 	b.until(`document.querySelector("[data-live=total]").textContent.startsWith("13 jobs")`)
 }
 
+// TestRefusalsShowNothing: who was not let in is told why, and sees nothing of the spool.
+func TestRefusalsShowNothing(t *testing.T) {
+	f := newFixture(t, 60)
+	for name, c := range map[string]struct {
+		opt    Options
+		method string
+		host   string
+		header string
+		status int
+	}{
+		"another name":   {Options{}, http.MethodGet, "evil.example", "", http.StatusMisdirectedRequest},
+		"another origin": {Options{}, http.MethodPost, "localhost", "cross-site", http.StatusForbidden},
+		"no token":       {Options{Tokens: []Token{{Secret: "0123456789abcdef0123"}}}, http.MethodGet, "localhost", "", http.StatusUnauthorized},
+	} {
+		c.opt.Dir = f.dir
+		d, err := New(c.opt)
+		must(t, err)
+		t.Cleanup(d.Close)
+		r := httptest.NewRequestWithContext(t.Context(), c.method, "/jobs", http.NoBody)
+		r.Host = c.host
+		r.Header.Set("Accept", "text/html")
+		r.Header.Set("Sec-Fetch-Site", c.header)
+		w := httptest.NewRecorder()
+		d.ServeHTTP(w, r)
+		page := w.Body.String()
+		if w.Code != c.status || !strings.Contains(page, "<h1>") {
+			t.Errorf("%s: %d %s", name, w.Code, page)
+		}
+		for _, part := range []string{f.dir, "<nav", "Dead", "encode", "pending"} {
+			if strings.Contains(page, part) {
+				t.Errorf("%s: it shows %s", name, part)
+			}
+		}
+	}
+}
+
 // TestBelowABasePath: pages, events and actions work there.
 func TestBelowABasePath(t *testing.T) {
 	q, b := liveRig(t, func(o *Options) { o.BasePath = "/a/queue" })
