@@ -27,6 +27,7 @@ type jobPage struct {
 	Why                     string
 	Acts                    []act
 	SetPath                 string // where priority and time are changed; "": they cannot be
+	Signal                  string // where it is sent a signal; "": it does not run
 	Command                 string
 	NoCommand               string
 	All                     string // where all of the job is, as JSON
@@ -62,6 +63,7 @@ type fact struct {
 // moment is an entry of the timeline.
 type moment struct {
 	Key, Class, Title, Text, Error string
+	Path                           string // of the page that shows the output of the attempt
 	At                             time.Time
 	Since                          time.Time // it lasts
 	Elapsed, TimeoutSeconds, Share float64
@@ -237,6 +239,9 @@ func (p *jobPage) acts() {
 		del.Why = "It runs: cancel it first"
 	}
 	add(del)
+	if runs {
+		p.Signal = callPath(i.Queue, i.ID, "signal")
+	}
 	if waits && !i.Dropped {
 		p.SetPath = callPath(i.Queue, i.ID, "set")
 	}
@@ -399,6 +404,9 @@ func (p *jobPage) insert(m moment) {
 
 func (p *jobPage) attempt(a fsq.Attempt, q *fsq.Queue) moment {
 	m := moment{Key: fmt.Sprintf("a%d", a.Number), Title: fmt.Sprintf("Attempt %d", a.Number), Error: shorten(a.Error, 2000)}
+	if a.StdoutBytes+a.StderrBytes > 0 {
+		m.Path = "/jobs/" + url.PathEscape(p.Job.ID) + "?" + url.Values{"queue": {p.Job.Queue}, "attempt": {strconv.Itoa(a.Number)}}.Encode()
+	}
 	var facts []string
 	if a.Host != "" {
 		on := a.Host

@@ -660,7 +660,7 @@ func TestLogin(t *testing.T) {
 func TestTail(t *testing.T) {
 	q, b := liveRig(t)
 	goOn := filepath.Join(t.TempDir(), "go-on")
-	enqueue(t, q, "talks", `printf '\033[32mfirst\033[0m line\n'; until [ -e `+goOn+` ]; do sleep 0.05; done; echo second line; echo '50% half' > "$QUEUECTL_PROGRESS"; until [ -e `+goOn+`2 ]; do sleep 0.05; done; exit 3`)
+	enqueue(t, q, "talks", `printf '\033[32mfirst\033[0m line\n'; until [ -e `+goOn+` ]; do sleep 0.05; done; echo second line; echo '50% half' > "$QUEUECTL_PROGRESS"; trap 'exit 3' USR1; while :; do sleep 0.05; done`)
 	ctx, stop := context.WithCancel(t.Context())
 	worked := make(chan error, 1)
 	go func() { worked <- q.Work(ctx, fsq.WorkerOptions{Slots: 1}) }()
@@ -675,8 +675,13 @@ func TestTail(t *testing.T) {
 	eval[bool](b, `window.loadedOnce = true; window.line = document.querySelector("#log-stdout span"); true`)
 	must(t, os.WriteFile(goOn, nil, 0o600))
 	b.until(`document.getElementById("log-stdout").textContent.includes("second line")`)
-	must(t, os.WriteFile(goOn+"2", nil, 0o600))
+	b.do(chromedp.SetValue(chromedp.CSS("input[name=signal]"), "usr1"))
+	b.press("Send")
+	b.told("Send: done")
 	b.until(`document.querySelector("[data-live=time]").textContent.includes("exit code 3") && document.querySelector("[data-live=jobstate]").textContent.includes("retrying")`)
+	if !eval[bool](b, `document.querySelector("[data-live=signal]") === null && document.querySelector("[data-live=time] a").textContent === "output"`) {
+		t.Error("it can still be sent a signal, or its output is not led to")
+	}
 	if !eval[bool](b, `window.loadedOnce && window.line.isConnected`) {
 		t.Error("the page, or the first line, was made anew")
 	}
