@@ -75,11 +75,10 @@ type frame struct {
 	Problem     string
 	ReadOnly    bool
 	Flash       *flash
-	Back        string // the page itself, below the base path: where a form leads back to
-	Version     string
-
-	Data uint64 // version of the snapshot
-	snap *snapshot
+	Back        string    // the page itself, below the base path: where a form leads back to
+	AsOf        time.Time // of the snapshot
+	Data        uint64    // its version
+	snap        *snapshot
 }
 
 type navItem struct {
@@ -96,7 +95,7 @@ func (d *Dashboard) frame(w http.ResponseWriter, r *http.Request, page, title st
 	f := frame{
 		Page: page, Title: title, Fragment: r.Header.Get("X-Fragment") != "", Assets: staticVersion(),
 		Spool: d.opt.Dir, Now: d.now(), Cost: spanOf(s.Cost.Seconds()), Polled: s.Polled,
-		ReadOnly: d.opt.ReadOnly, Back: strings.TrimPrefix(r.URL.RequestURI(), d.base), Version: d.opt.Version, Data: s.Version, snap: s,
+		ReadOnly: d.opt.ReadOnly, Back: strings.TrimPrefix(r.URL.RequestURI(), d.base), AsOf: s.At, Data: s.Version, snap: s,
 	}
 	if s.Err != nil {
 		f.Problem = strings.ReplaceAll(s.Err.Error(), "\n", "; ")
