@@ -47,6 +47,9 @@ func (d *Dashboard) guard(next http.Handler) http.Handler {
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		name, known := d.identify(r)
+		if known {
+			r = r.WithContext(context.WithValue(r.Context(), visitorKey{}, visitor{name, known}))
+		}
 		switch {
 		case !known && !open(path):
 			d.askForToken(w, r, path)
@@ -131,7 +134,8 @@ func remoteHost(r *http.Request) string {
 
 // refuse answers who may not, or cannot, have what he asks for.
 func (d *Dashboard) refuse(w http.ResponseWriter, r *http.Request, status int, problem string) {
-	if d.wantsPage(r) {
+	// A page has the spool and the counts around it, and looks at the queues for that.
+	if d.wantsPage(r) && visitorOf(r.Context()).known {
 		d.pageError(w, r, status, problem)
 		return
 	}

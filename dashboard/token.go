@@ -216,7 +216,7 @@ func (d *Dashboard) admit(w http.ResponseWriter, r *http.Request, secret string)
 	if t, ok := d.tokenOf(secret); ok {
 		http.SetCookie(w, d.sessionCookie(r, session(t, d.now().Add(sessionLasts)), sessionLasts))
 	}
-	http.Redirect(w, r, to.String(), http.StatusSeeOther)
+	http.Redirect(w, r, d.back(to.String()), http.StatusSeeOther)
 }
 
 // login takes the token from the form of pageLogin.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"hash/maphash"
 	"slices"
 	"sync"
 )
@@ -169,7 +170,8 @@ func Bulk(ctx context.Context, qs []*Queue, where Selector, a Act, opt BulkOptio
 	}
 	list := bulkList(where, a)
 	list.Limit = cmp.Or(opt.page, list.Limit)
-	left := -1 // how many there can be
+	seed, acted := maphash.MakeSeed(), map[uint64]bool{} // some 20 bytes for each job
+	left := -1                                           // how many there can be
 	for more := true; more; more = list.After != "" {
 		p, rows, err := pageRows(ctx, qs, list)
 		if err != nil {
@@ -179,9 +181,17 @@ func Bulk(ctx context.Context, qs []*Queue, where Selector, a Act, opt BulkOptio
 			// Who makes jobs faster than they can be acted on must not keep this going.
 			left = rows.total
 		}
+		// What was acted on and has moved since, such as a job that was retried and is dead
+		// again, is not meant a second time.
+		rows.rows = slices.DeleteFunc(rows.rows, func(r *row) bool {
+			id := maphash.String(seed, r.Queue+"\x00"+r.ID)
+			again := acted[id]
+			acted[id] = true
+			return again
+		})
 		rows.rows = rows.rows[:min(len(rows.rows), left)]
 		left -= len(rows.rows)
-		actOn(ctx, rows.rows, a, func(r ActResult) {
+		actOn(ctx, rows.rows, rows.states, a, func(r ActResult) {
 			if r.Err == nil {
 				sum.Done++
 			} else if sum.Failed++; len(sum.Results) < opt.Failures {
@@ -243,7 +253,7 @@ func Meant(ctx context.Context, qs []*Queue, where Selector, a Act, reads int) (
 }
 
 // actOn acts on some jobs at a time, and tells of them in their order.
-func actOn(ctx context.Context, rows []*row, a Act, tell func(ActResult)) {
+func actOn(ctx context.Context, rows []*row, states []State, a Act, tell func(ActResult)) {
 	var g sync.WaitGroup
 	defer g.Wait()
 	results := make(chan chan ActResult, bulkAtOnce)
@@ -255,7 +265,7 @@ func actOn(ctx context.Context, rows []*row, a Act, tell func(ActResult)) {
 			}
 			result := make(chan ActResult, 1)
 			results <- result
-			g.Go(func() { result <- a.do(ctx, r.q, r.target()) })
+			g.Go(func() { result <- a.do(ctx, r.q, r.target(states)) })
 		}
 	})
 	for result := range results {
@@ -264,12 +274,12 @@ func actOn(ctx context.Context, rows []*row, a Act, tell func(ActResult)) {
 }
 
 // target is the job of a row, where it was seen.
-func (r *row) target() *target {
+func (r *row) target(states []State) *target {
 	if r.dropped {
-		return jobNamed(r.i.ID)
+		return &target{id: r.i.ID, states: states}
 	}
 	e := r.e
-	return &target{id: e.Name.ID, seen: &e}
+	return &target{id: e.Name.ID, seen: &e, states: states}
 }
 
 // pageRows is Page without what only a person wants to know.

@@ -59,7 +59,7 @@ func (q *Queue) cancel(ctx context.Context, t *target) (Cancellation, error) {
 				return Cancellation{ID: id, State: Cancelled}, nil
 			}
 		case spool.Processing:
-			asked, attempt = true, e.Attempt
+			asked, attempt, t.states = true, e.Attempt, nil
 			err = q.s.Demand(spool.Demand{ID: id})
 			if err == nil && q.stillRuns(e) {
 				q.acted(ctx, id, ActionCancel, "while it ran")

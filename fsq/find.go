@@ -1,6 +1,8 @@
 package fsq
 
 import (
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/queuectl/queuectl/spool"
@@ -19,12 +21,23 @@ type target struct {
 	// seen is where a listing has just seen it; nil: it was not looked for. A search costs
 	// a listing where nobody chose the id, and so many jobs many listings.
 	seen *spool.Entry
+	// states are those in which it is meant; nil: any. One that has moved on since it was
+	// listed is left alone: who means what waits does not mean what runs by now.
+	states []State
 }
 
 func jobNamed(id string) *target { return &target{id: id} }
 
 // locate is find for a target: the first time where it was seen, if it is still there.
 func (q *Queue) locate(t *target) (spool.Entry, error) {
+	e, err := q.locateAny(t)
+	if st := stateOf(e, q.now()); err == nil && t.states != nil && !slices.Contains(t.states, st) {
+		return e, fmt.Errorf("job %q is %s by now: %w", t.id, st, ErrState)
+	}
+	return e, err
+}
+
+func (q *Queue) locateAny(t *target) (spool.Entry, error) {
 	if e := t.seen; e != nil {
 		t.seen = nil
 		if _, err := q.s.ClaimedAt(*e); err == nil {

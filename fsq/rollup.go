@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -374,14 +375,19 @@ func (r *rollup) take(d *endings, now time.Time) (raised, ok bool) {
 	if r.Final != d.from {
 		return false, false
 	}
-	if r.Since == 0 {
+	fresh, oldest := r.Since == 0, floorTo(now.Add(-hoursKept).Unix(), 3600)
+	if fresh {
 		r.Since = floorTo(now.Unix(), 60)
 		if d.oldest > 0 {
 			r.Since = min(r.Since, floorTo(d.oldest, 60))
 		}
 		raised = true
 	}
-	for at, b := range d.buckets {
+	for _, at := range slices.Sorted(maps.Keys(d.buckets)) { // in order, so that each is put at the end
+		b := d.buckets[at]
+		if !fresh && at < oldest {
+			continue // it is in Before: by a clock that was set back it is looked at again
+		}
 		if r.bucket(at, b.Minutes).atLeast(b.tally) {
 			raised = true
 		}
@@ -401,6 +407,9 @@ func (r *rollup) close(now time.Time) bool {
 func (r *rollup) openAt(now time.Time) {
 	if r.Final > now.Unix() {
 		r.Final = floorTo(now.Add(-settleMargin).Unix(), 60)
+	}
+	if r.Since > now.Unix() {
+		r.Since = r.Final
 	}
 }
 
