@@ -190,16 +190,23 @@ func TestShare(t *testing.T) {
 	get("a", 1, now.Add(time.Second), nil)
 	expect(1)
 	get("b", 1, now, nil)
-	get("a", 2, now, nil)
+	later := now.Add(time.Second) // longer than shareCost times what these have cost
+	get("a", 2, later, nil)
 	expect(3)
-	get("a", 2, now.Add(shareFor), nil)
+	get("a", 2, later.Add(shareFor), nil)
 	expect(4)
 	get("c", 1, now, errClosed)
 	get("c", 1, now, nil)
 	expect(6)
 	s.forget()
-	get("a", 2, now.Add(shareFor), nil)
+	get("a", 2, later.Add(shareFor), nil)
 	expect(7)
+	// What was dear to find out holds longer, whatever changes.
+	s.of("dear").cost, s.of("dear").value, s.of("dear").at = time.Minute, 1, now
+	get("dear", 9, now.Add(shareCost*time.Minute-1), nil)
+	expect(7)
+	get("dear", 9, now.Add(shareCost*time.Minute), nil)
+	expect(8)
 	for i := range 2 * maxShared {
 		get(thousands(i), 1, now, nil)
 	}

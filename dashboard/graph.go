@@ -15,7 +15,6 @@ import (
 // as all others: they are HTML beside it.
 type graph struct {
 	Title  string
-	Unit   string // of the values, for those who hear them: "jobs", "seconds"
 	Start  time.Time
 	Step   time.Duration
 	Bars   bool // stacked; else lines

@@ -57,8 +57,8 @@ func (d *Dashboard) parseTemplates() (map[string]*template.Template, error) {
 		}
 		all[page] = t
 	}
-	t, err := template.New("login").Funcs(funcs).ParseFS(templateFiles, "templates/login.html")
-	all["login"] = t
+	t, err := template.New("bare").Funcs(funcs).ParseFS(templateFiles, "templates/bare.html")
+	all["bare"] = t
 	return all, err
 }
 
@@ -75,11 +75,10 @@ type frame struct {
 	Problem     string
 	ReadOnly    bool
 	Flash       *flash
-	Back        string // the page itself, below the base path: where a form leads back to
-	Version     string
-
-	Data uint64 // version of the snapshot
-	snap *snapshot
+	Back        string    // the page itself, below the base path: where a form leads back to
+	AsOf        time.Time // of the snapshot
+	Data        uint64    // its version
+	snap        *snapshot
 }
 
 type navItem struct {
@@ -96,7 +95,7 @@ func (d *Dashboard) frame(w http.ResponseWriter, r *http.Request, page, title st
 	f := frame{
 		Page: page, Title: title, Fragment: r.Header.Get("X-Fragment") != "", Assets: staticVersion(),
 		Spool: d.opt.Dir, Now: d.now(), Cost: spanOf(s.Cost.Seconds()), Polled: s.Polled,
-		ReadOnly: d.opt.ReadOnly, Back: strings.TrimPrefix(r.URL.RequestURI(), d.base), Version: d.opt.Version, Data: s.Version, snap: s,
+		ReadOnly: d.opt.ReadOnly, Back: strings.TrimPrefix(r.URL.RequestURI(), d.base), AsOf: s.At, Data: s.Version, snap: s,
 	}
 	if s.Err != nil {
 		f.Problem = strings.ReplaceAll(s.Err.Error(), "\n", "; ")
@@ -159,6 +158,13 @@ func (d *Dashboard) render(w http.ResponseWriter, status int, page string, data 
 	_, _ = w.Write(out.Bytes())
 }
 
+// bare is a page for who was not let in.
+type bare struct {
+	Assets, Title, Text string
+	Login, Wrong        bool
+	Next                string
+}
+
 // message is a page that only says something.
 type message struct {
 	frame
@@ -167,6 +173,11 @@ type message struct {
 
 // pageError is the page for whoever asked for something that there is not, or that failed.
 func (d *Dashboard) pageError(w http.ResponseWriter, r *http.Request, status int, problem string) {
+	if !visitorOf(r.Context()).known {
+		// Who was not let in sees nothing of the spool, not even how many jobs there are.
+		d.render(w, status, "bare", bare{Assets: staticVersion(), Title: http.StatusText(status), Text: sentenceCase(problem) + "."})
+		return
+	}
 	m := message{frame: d.frame(w, r, "message", http.StatusText(status)), Heading: http.StatusText(status), Text: problem}
 	if status == http.StatusNotFound {
 		m.Heading = "There is no such thing"
@@ -190,10 +201,7 @@ func (d *Dashboard) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 // pageLogin asks for the token; next is where to go then, wrong that one was refused.
 func (d *Dashboard) pageLogin(w http.ResponseWriter, _ *http.Request, next string, wrong bool) {
-	d.render(w, http.StatusUnauthorized, "login", struct {
-		Assets, Next string
-		Wrong        bool
-	}{staticVersion(), next, wrong})
+	d.render(w, http.StatusUnauthorized, "bare", bare{Assets: staticVersion(), Title: "Log in", Login: true, Next: next, Wrong: wrong})
 }
 
 // act is a button for one thing that can be done.

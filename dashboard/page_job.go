@@ -21,22 +21,25 @@ import (
 
 type jobPage struct {
 	frame
-	Job       fsq.JobInfo
-	State     string
-	ShowQueue bool
-	Why       string
-	Acts      []act
-	SetPath   string // where priority and time are changed; "": they cannot be
-	Command   string
-	NoCommand string
-	Logs      []logPane
-	Tailing   bool // it writes while one looks
-	Result    string
-	Document  string
-	Env       []keyValue
-	Timeline  []moment
-	Facts     []fact
-	Tags      []tagLink
+	Job                     fsq.JobInfo
+	State                   string
+	ShowQueue               bool
+	Why                     string
+	Acts                    []act
+	SetPath                 string // where priority and time are changed; "": they cannot be
+	Signal                  string // where it is sent a signal; "": it does not run
+	Command                 string
+	NoCommand               string
+	All                     string // where all of the job is, as JSON
+	CommandCut, DocumentCut bool
+	Logs                    []logPane
+	Tailing                 bool // it writes while one looks
+	Result                  string
+	Document                string
+	Env                     []keyValue
+	Timeline                []moment
+	Facts                   []fact
+	Tags                    []tagLink
 }
 
 type logPane struct {
@@ -60,6 +63,7 @@ type fact struct {
 // moment is an entry of the timeline.
 type moment struct {
 	Key, Class, Title, Text, Error string
+	Path                           string // of the page that shows the output of the attempt
 	At                             time.Time
 	Since                          time.Time // it lasts
 	Elapsed, TimeoutSeconds, Share float64
@@ -83,7 +87,7 @@ func (d *Dashboard) pageJob(w http.ResponseWriter, r *http.Request) {
 	}
 	title := visible(i.ID)
 	p := jobPage{frame: d.frame(w, r, "job", title), Job: i, State: string(i.State), NoCommand: "This file is no job so far."}
-	p.ShowQueue = p.several()
+	p.ShowQueue, p.All = p.several(), "/api/v1/jobs/"+url.PathEscape(i.ID)+"?"+url.Values{"queue": {i.Queue}}.Encode()
 	if i.Error != "" && i.Dropped {
 		p.NoCommand = visible(i.Error)
 	}
@@ -91,7 +95,7 @@ func (d *Dashboard) pageJob(w http.ResponseWriter, r *http.Request) {
 		p.Why = why(x, p.Now)
 	}
 	if i.Command != nil {
-		p.Command = visible(i.Command.String())
+		p.Command, p.CommandCut = cutText(visible(i.Command.String()))
 	}
 	for _, t := range i.Tags {
 		p.Tags = append(p.Tags, tagLink{t, "/jobs?" + url.Values{"tag": {t}}.Encode()})
@@ -109,6 +113,17 @@ func (d *Dashboard) pageJob(w http.ResponseWriter, r *http.Request) {
 	p.timeline(q)
 	p.facts(q)
 	d.render(w, http.StatusOK, "job", p)
+}
+
+// maxText bounds how much of a command or a document is shown: what nobody reads is not
+// sent again and again.
+const maxText = 64 << 10
+
+func cutText(s string) (shown string, cut bool) {
+	if len(s) <= maxText {
+		return s, false
+	}
+	return strings.ToValidUTF8(s[:maxText], "") + "…", true
 }
 
 // why says in a sentence why the job is where it is.
@@ -224,6 +239,9 @@ func (p *jobPage) acts() {
 		del.Why = "It runs: cancel it first"
 	}
 	add(del)
+	if runs {
+		p.Signal = callPath(i.Queue, i.ID, "signal")
+	}
 	if waits && !i.Dropped {
 		p.SetPath = callPath(i.Queue, i.ID, "set")
 	}
@@ -325,7 +343,7 @@ func (p *jobPage) document() error {
 	if err != nil {
 		return err
 	}
-	p.Document = pretty(data)
+	p.Document, p.DocumentCut = cutText(pretty(data))
 	return nil
 }
 
@@ -386,6 +404,9 @@ func (p *jobPage) insert(m moment) {
 
 func (p *jobPage) attempt(a fsq.Attempt, q *fsq.Queue) moment {
 	m := moment{Key: fmt.Sprintf("a%d", a.Number), Title: fmt.Sprintf("Attempt %d", a.Number), Error: shorten(a.Error, 2000)}
+	if a.StdoutBytes+a.StderrBytes > 0 {
+		m.Path = "/jobs/" + url.PathEscape(p.Job.ID) + "?" + url.Values{"queue": {p.Job.Queue}, "attempt": {strconv.Itoa(a.Number)}}.Encode()
+	}
 	var facts []string
 	if a.Host != "" {
 		on := a.Host

@@ -131,9 +131,25 @@ func (p *jobsPage) form() {
 	p.Filtered = len(bare.values()) > 0
 	p.FilterJSON = filterJSON(bare)
 	for _, a := range []act{{Label: "Retry"}, {Label: "Run now"}, {Label: "Hold"}, {Label: "Release"}, {Label: "Cancel", Danger: true}, {Label: "Delete", Danger: true}} {
-		a.Path = "/api/v1/jobs/" + strings.ReplaceAll(strings.ToLower(a.Label), " ", "-")
+		name := strings.ReplaceAll(strings.ToLower(a.Label), " ", "-")
+		a.Path = "/api/v1/jobs/" + name
+		allowed := fsq.Act{Action: name}.States()
+		if len(f.States) > 0 && !slices.ContainsFunc(f.States, func(s fsq.State) bool { return slices.Contains(allowed, s) }) {
+			a.Why = a.Label + " is for jobs that are " + statesInWords(allowed)
+		}
 		p.Bulk = append(p.Bulk, a)
 	}
+}
+
+func statesInWords(states []fsq.State) string {
+	var words []string
+	for _, s := range states {
+		words = append(words, string(s))
+	}
+	if n := len(words); n > 1 {
+		return strings.Join(words[:n-1], ", ") + " or " + words[n-1]
+	}
+	return strings.Join(words, "")
 }
 
 // filterJSON is a filter as the body of an action has it.

@@ -411,6 +411,14 @@ func TestJobActions(t *testing.T) {
 	if got := stateOf(t, q, "one"); got != "gone" {
 		t.Errorf("the job is %s", got)
 	}
+	// A job that somebody else has deleted.
+	enqueue(t, q, "two", "true")
+	b.visit("/jobs/two")
+	b.until(isLive)
+	must(t, q.Delete(t.Context(), "two"))
+	b.expect("404 (Not Found)")
+	enqueue(t, q, "three", "true")
+	b.until(`document.getElementById("live").textContent === "It is not there any more" && document.querySelector("main").textContent.includes("two")`)
 }
 
 // TestBulkInTheBrowser does something to the selected jobs, and to all that match.
@@ -445,7 +453,7 @@ func TestBulkInTheBrowser(t *testing.T) {
 	b.until(`!document.getElementById("pickall").hidden`)
 	b.do(chromedp.Click(chromedp.CSS("#pickall")))
 	bulk("Cancel")
-	b.confirm("on other pages")
+	b.confirm("Cancel 4 jobs?", "on other pages")
 	b.told("Cancel: done")
 	for _, id := range []string{"c", "d", "e", "f"} {
 		if got := stateOf(t, q, id); got != fsq.Cancelled {
@@ -460,7 +468,7 @@ func TestBulkInTheBrowser(t *testing.T) {
 	b.until(isLive)
 	b.do(chromedp.Click(chromedp.CSS("#all")), chromedp.Click(chromedp.CSS("#pickall")))
 	bulk("Retry")
-	b.confirm("Retry 5 jobs?")
+	b.confirm("Retry 4 jobs?") // those that were cancelled
 	b.told("Retry: done, 4 jobs")
 	// Priority and time of the selected.
 	b.visit("/jobs")
@@ -475,6 +483,11 @@ func TestBulkInTheBrowser(t *testing.T) {
 			t.Errorf("%s: %+v, %v", id, i, err)
 		}
 	}
+	// What a state does not allow is not offered, and says why.
+	b.visit("/jobs?state=pending")
+	b.until(isLive)
+	b.do(chromedp.Click(chromedp.CSS("#bulkbar button[data-why]")))
+	b.told("Retry is for jobs that are dead or cancelled")
 	// A question can be answered with no.
 	pick("c")
 	bulk("Delete")
@@ -647,7 +660,7 @@ func TestLogin(t *testing.T) {
 func TestTail(t *testing.T) {
 	q, b := liveRig(t)
 	goOn := filepath.Join(t.TempDir(), "go-on")
-	enqueue(t, q, "talks", `printf '\033[32mfirst\033[0m line\n'; until [ -e `+goOn+` ]; do sleep 0.05; done; echo second line; echo '50% half' > "$QUEUECTL_PROGRESS"; until [ -e `+goOn+`2 ]; do sleep 0.05; done; exit 3`)
+	enqueue(t, q, "talks", `printf '\033[32mfirst\033[0m line\n'; until [ -e `+goOn+` ]; do sleep 0.05; done; echo second line; echo '50% half' > "$QUEUECTL_PROGRESS"; trap 'exit 3' USR1; while :; do sleep 0.05; done`)
 	ctx, stop := context.WithCancel(t.Context())
 	worked := make(chan error, 1)
 	go func() { worked <- q.Work(ctx, fsq.WorkerOptions{Slots: 1}) }()
@@ -662,8 +675,13 @@ func TestTail(t *testing.T) {
 	eval[bool](b, `window.loadedOnce = true; window.line = document.querySelector("#log-stdout span"); true`)
 	must(t, os.WriteFile(goOn, nil, 0o600))
 	b.until(`document.getElementById("log-stdout").textContent.includes("second line")`)
-	must(t, os.WriteFile(goOn+"2", nil, 0o600))
+	b.do(chromedp.SetValue(chromedp.CSS("input[name=signal]"), "usr1"))
+	b.press("Send")
+	b.told("Send: done")
 	b.until(`document.querySelector("[data-live=time]").textContent.includes("exit code 3") && document.querySelector("[data-live=jobstate]").textContent.includes("retrying")`)
+	if !eval[bool](b, `document.querySelector("[data-live=signal]") === null && document.querySelector("[data-live=time] a").textContent === "output"`) {
+		t.Error("it can still be sent a signal, or its output is not led to")
+	}
 	if !eval[bool](b, `window.loadedOnce && window.line.isConnected`) {
 		t.Error("the page, or the first line, was made anew")
 	}
@@ -684,6 +702,42 @@ func TestRetryOfAGroup(t *testing.T) {
 	b.confirm(label + "?")
 	b.told(label + ": done, " + count)
 	b.until(`document.querySelector("[data-live=total]").textContent.startsWith("13 jobs")`)
+}
+
+// TestRefusalsShowNothing: who was not let in is told why, and sees nothing of the spool.
+func TestRefusalsShowNothing(t *testing.T) {
+	f := newFixture(t, 60)
+	for name, c := range map[string]struct {
+		opt    Options
+		method string
+		host   string
+		header string
+		status int
+	}{
+		"another name":   {Options{}, http.MethodGet, "evil.example", "", http.StatusMisdirectedRequest},
+		"another origin": {Options{}, http.MethodPost, "localhost", "cross-site", http.StatusForbidden},
+		"no token":       {Options{Tokens: []Token{{Secret: "0123456789abcdef0123"}}}, http.MethodGet, "localhost", "", http.StatusUnauthorized},
+	} {
+		c.opt.Dir = f.dir
+		d, err := New(c.opt)
+		must(t, err)
+		t.Cleanup(d.Close)
+		r := httptest.NewRequestWithContext(t.Context(), c.method, "/jobs", http.NoBody)
+		r.Host = c.host
+		r.Header.Set("Accept", "text/html")
+		r.Header.Set("Sec-Fetch-Site", c.header)
+		w := httptest.NewRecorder()
+		d.ServeHTTP(w, r)
+		page := w.Body.String()
+		if w.Code != c.status || !strings.Contains(page, "<h1>") {
+			t.Errorf("%s: %d %s", name, w.Code, page)
+		}
+		for _, part := range []string{f.dir, "<nav", "Dead", "encode", "pending"} {
+			if strings.Contains(page, part) {
+				t.Errorf("%s: it shows %s", name, part)
+			}
+		}
+	}
 }
 
 // TestBelowABasePath: pages, events and actions work there.

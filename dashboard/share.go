@@ -16,6 +16,7 @@ type sharing struct {
 	mu      sync.Mutex // of who finds it out; the others wait
 	version uint64
 	at      time.Time
+	cost    time.Duration // of finding it out
 	value   any
 }
 
@@ -25,6 +26,9 @@ const (
 	// shareFor is how long an answer holds without a change of the queues: nothing tells of
 	// what is only in the files of a job.
 	shareFor = 2 * time.Second
+	// shareCost bounds the part of the time that goes into one answer, whatever changes: it
+	// holds for so many times as long as it took.
+	shareCost = 5
 )
 
 // share returns what find has returned for this key and version of the snapshot, or calls
@@ -33,12 +37,13 @@ func share[T any](s *shared, key string, version uint64, now time.Time, find fun
 	e := s.of(key)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if age := now.Sub(e.at); e.value != nil && e.version == version && age >= 0 && age < shareFor {
+	if age := now.Sub(e.at); e.value != nil && age >= 0 && (age < shareCost*e.cost || e.version == version && age < shareFor) {
 		return e.value.(T), nil
 	}
+	began := time.Now()
 	v, err := find()
 	if err == nil {
-		e.value, e.version, e.at = v, version, now
+		e.value, e.version, e.at, e.cost = v, version, now, time.Since(began)
 	}
 	return v, err
 }

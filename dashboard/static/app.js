@@ -89,7 +89,7 @@
 
   // Live.
   const live = byID("live"), pause = byID("pause");
-  let source = null, paused = store.get("paused") === "yes", waiting = null, fetching = null, last = Date.now();
+  let source = null, paused = store.get("paused") === "yes", waiting = null, fetching = null, last = Date.now(), gone = false;
   const state = (s, text) => { if (live) { live.dataset.s = s; put(live, text); } };
   async function refresh() {
     if (fetching) { fetching.again = true; return fetching.done; }
@@ -98,7 +98,9 @@
       const r = await fetch(location.href, { headers: { "X-Fragment": "1" }, cache: "no-store" });
       const at = Date.parse(r.headers.get("Date") || "");
       if (at && Math.abs(at - now()) > 3000) ahead = at - Date.now();
-      if (!r.ok && !r.headers.get("Content-Type")?.startsWith("text/html")) throw new Error(r.status);
+      if (r.status === 401) { location.reload(); return; }
+      if (r.status === 404) { gone = true; close(); state("lost", "It is not there any more"); return; }
+      if (!r.ok && r.status !== 400) throw new Error(r.status);
       const doc = new DOMParser().parseFromString(await r.text(), "text/html");
       dress(doc);
       for (const fresh of $$("[data-live]", doc)) {
@@ -123,11 +125,11 @@
     if (prior) prior.after(document.importNode(fresh, true));
   }
   const soon = () => { waiting ||= setTimeout(() => { waiting = null; refresh().catch(lost); }, Math.max(0, Math.min(1000, 1000 - (Date.now() - last)))); };
-  const lost = () => { if (!paused) state("lost", "Connection lost, trying again"); };
+  const lost = () => { if (!paused && !gone) state("lost", "Connection lost, trying again"); };
   function open() {
     close();
     if (paused) { state("paused", "Paused"); return; }
-    if (document.hidden || !window.EventSource) return;
+    if (document.hidden || gone || !window.EventSource) return;
     source = new EventSource(base + "/events?version=" + ($("[data-version]")?.dataset.version || 0));
     source.onopen = () => { state("live", "Live"); if (Date.now() - last > 20000) soon(); };
     source.addEventListener("change", soon);
@@ -145,7 +147,7 @@
   addEventListener("pagehide", close);
   addEventListener("pageshow", e => { if (e.persisted) open(); });
   // What a job writes is no change of the queue: it is looked at while one looks.
-  setInterval(() => { if (!document.hidden && !paused && $("[data-tail]")) soon(); }, 1500);
+  setInterval(() => { if (!document.hidden && !paused && !gone && $("[data-tail]")) soon(); }, 1500);
   setInterval(() => {
     if (document.hidden) return;
     const asOf = $("time[data-t=clock]");
@@ -213,10 +215,13 @@
     byID("toasts").append(t);
     if (!bad) setTimeout(() => t.remove(), 6000);
   }
+  async function post(url, body) {
+    const r = await fetch(url, { method: "POST", headers: { "Content-Type": "application/json", Accept: "application/json" }, body: JSON.stringify(body) });
+    return [r, await r.json().catch(() => ({}))];
+  }
   async function call(url, body, label, leaves) {
     try {
-      const r = await fetch(url, { method: "POST", headers: { "Content-Type": "application/json", Accept: "application/json" }, body: JSON.stringify(body) });
-      const a = await r.json().catch(() => ({}));
+      const [r, a] = await post(url, body);
       const failures = (a.results || []).filter(x => x.error);
       if (failures.length || a.failed) toast(label + ": " + (a.done ? plural(a.done, "job") + " done, " : "") + (a.failed || failures.length).toLocaleString("en") + " failed", true, failures.map(x => (x.id || x.worker || "") + ": " + x.error));
       else if (!r.ok || a.error) toast(label + ": " + (a.error?.message || a.error || r.statusText), true);
@@ -233,26 +238,36 @@
   }
   // A filter that says nothing means all jobs only if that is said as well.
   const filter = () => { const f = JSON.parse(list.dataset.filter); return Object.keys(f).length ? { filter: f } : { filter: f, all: true }; };
+  // Who is meant by an action, and how many: of all that match, those that it is for. What
+  // comes to match meanwhile is not meant.
+  async function meant(url, more) {
+    if (!all) return [{ ids: picked().map(b => { const i = b.value.indexOf("/"); return { queue: b.value.slice(0, i), id: b.value.slice(i + 1) }; }) }, picked().length];
+    const [r, a] = await post(url, { ...filter(), ...more, dry_run: true });
+    if (!r.ok) throw new Error(a.error || r.statusText);
+    return a.exact === false ? [filter(), a.matched, true] : [{ ...filter(), expect: a.matched }, a.matched];
+  }
   async function bulk(button) {
-    const label = button.dataset.bulk, n = picked().length, total = list.dataset.total, count = all ? total ? plural(Number(total), "job") : "all jobs that match" : plural(n, "job");
-    if (!n) return;
-    const body = all ? { ...filter(), ...(total ? { expect: Number(total) } : {}) } : { ids: picked().map(b => { const i = b.value.indexOf("/"); return { queue: b.value.slice(0, i), id: b.value.slice(i + 1) }; }) };
-    const danger = button.classList.contains("danger");
+    const label = button.dataset.bulk, url = base + "/api/v1/jobs/" + label.toLowerCase().replace(" ", "-");
+    if (!picked().length) return;
+    let who, n, least;
+    try { [who, n, least] = await meant(url); } catch (e) { toast(label + ": " + e.message, true); return; }
+    if (!n) { toast(label + ": no job that matches is in a state for that", true); return; }
+    const count = (least ? "at least " : "") + plural(n, "job");
     const what = { Delete: "They are deleted with their output and records. Nothing brings them back.", Cancel: "Those that wait do not run any more; those that run are stopped.", Retry: "They are due at once, with all their retries.", Hold: "They wait until somebody releases them.", Release: "They run when they are due.", "Run now": "They are due at once." }[label];
-    if (!await ask(label + " " + count + "?", what + " Those in a state that does not allow it are left as they are, and named." + (all ? " All that match the filter are meant, also on other pages." : ""), label + " " + count, danger)) return;
+    if (!await ask(label + " " + count + "?", what + (all ? " All that match the filter and are in a state for it are meant, also on other pages." : " Those in a state that does not allow it are left as they are, and named."), label + " " + count, button.classList.contains("danger"))) return;
     button.setAttribute("aria-busy", "true");
-    if (await call(base + "/api/v1/jobs/" + label.toLowerCase().replace(" ", "-"), body, label)) clear();
+    if (await call(url, who, label)) clear();
     button.removeAttribute("aria-busy");
   }
   async function bulkSet() {
     if (!picked().length) return;
-    const field = (name, text, hint) => { const l = el("label"), i = el("input"); i.name = name; i.type = "text"; i.placeholder = hint; l.append(el("span", text), i); return l; };
-    const p = field("priority", "Priority, from -999 to 999", "as it is"), t = field("run_at", "Not before", "+10m, or 2030-01-02T03:00"), n = picked().length, total = list.dataset.total;
-    const count = all ? total ? plural(Number(total), "job") : "all that match" : plural(n, "job");
-    if (!await ask("Change " + count, [p, t], "Change " + count)) return;
-    const set = typed({ priority: $("input", p).value, run_at: $("input", t).value });
-    const who = all ? { ...filter(), ...(total ? { expect: Number(total) } : {}) } : { ids: picked().map(b => { const i = b.value.indexOf("/"); return { queue: b.value.slice(0, i), id: b.value.slice(i + 1) }; }) };
-    if (await call(base + "/api/v1/jobs/set", { ...who, ...set }, "Change")) clear();
+    const url = base + "/api/v1/jobs/set", field = (name, text, hint) => { const l = el("label"), i = el("input"); i.name = name; i.type = "text"; i.placeholder = hint; l.append(el("span", text), i); return l; };
+    const p = field("priority", "Priority, from -999 to 999", "as it is"), t = field("run_at", "Not before", "+10m, or 2030-01-02T03:00");
+    let who, n;
+    try { [who, n] = await meant(url, { priority: 0 }); } catch (e) { toast("Change: " + e.message, true); return; }
+    if (!n) { toast("Change: no job that matches waits", true); return; }
+    if (!await ask("Change " + plural(n, "job"), [p, t], "Change " + plural(n, "job"))) return;
+    if (await call(url, { ...who, ...typed({ priority: $("input", p).value, run_at: $("input", t).value }) }, "Change")) clear();
   }
   document.addEventListener("submit", async e => {
     const f = e.target, button = e.submitter;
@@ -273,7 +288,7 @@
     if (t.closest?.("[data-why]")) toast(t.closest("[data-why]").dataset.why, true);
     const copy = t.closest?.("[data-copy]");
     if (copy) {
-      const from = $(copy.dataset.copy), text = copy.dataset.text || from.textContent;
+      const from = copy.dataset.copy ? $(copy.dataset.copy) : $("pre", copy.parentNode), text = from.textContent;
       try { await navigator.clipboard.writeText(text); } catch { const r = document.createRange(); r.selectNodeContents(from); getSelection().removeAllRanges(); getSelection().addRange(r); }
       put(copy, "Copied"); setTimeout(() => put(copy, "Copy"), 1500);
     }
