@@ -266,7 +266,7 @@ func TestPageOrders(t *testing.T) {
 			var pages []JobInfo
 			for more := true; more; more = opt.After != "" {
 				page, err := Page(t.Context(), qs, opt)
-				if err != nil || len(page.Jobs) > limit || len(page.Jobs) == 0 {
+				if err != nil || len(page.Jobs) > limit || len(page.Jobs) == 0 || len(pages) > len(whole.Jobs) {
 					t.Fatalf("%s, %d a page: %d jobs, %v", sort, limit, len(page.Jobs), err)
 				}
 				if opt.Total && *page.Total != 15 {
@@ -327,7 +327,7 @@ func TestPageReadsNoMoreThanItMay(t *testing.T) {
 		n, examined := 0, 0
 		for more := true; more; more = opt.After != "" {
 			p, err := Page(t.Context(), []*Queue{q}, opt)
-			if err != nil || p.Examined > c.reads || p.Total != nil || c.limit > 0 && len(p.Jobs) > c.limit {
+			if err != nil || n > len(jobs) || p.Examined > c.reads || p.Total != nil || c.limit > 0 && len(p.Jobs) > c.limit {
 				t.Fatalf("%+v: %+v, %v", c, p, err)
 			}
 			if short := p.Next != "" && len(p.Jobs) < c.limit; short && !p.Partial {
@@ -394,8 +394,8 @@ func TestPagesWhileJobsMove(t *testing.T) {
 		pages := 0
 		for more := true; more; more = opt.After != "" {
 			p, err := Page(t.Context(), []*Queue{q}, opt)
-			if err != nil {
-				t.Fatal(err)
+			if err != nil || pages > n {
+				t.Fatalf("%d pages, %v", pages, err)
 			}
 			for _, j := range p.Jobs {
 				if strings.HasPrefix(j.ID, "held-") {
