@@ -347,12 +347,14 @@ func (b *tab) told(words string) {
 	eval[bool](b, `document.getElementById("toasts").replaceChildren(); true`)
 }
 
+const inTheMiddle = `{ block: "center" }` //nolint:misspell // the browser spells it so
+
 // click clicks on an element, once it can be seen and nothing lies over it. It asks the
 // page for all that: nodes that the protocol has told of may be others by then.
 func (b *tab) click(css string) {
 	b.t.Helper()
 	find := "document.querySelector(" + quoteJS(b.t, css) + ")"
-	b.until(`(() => { const e = ` + find + `; if (!e?.checkVisibility()) return false; e.scrollIntoView({ block: "center" });
+	b.until(`(() => { const e = ` + find + `; if (!e?.checkVisibility()) return false; e.scrollIntoView(` + inTheMiddle + `);
 		const r = e.getBoundingClientRect(), at = document.elementFromPoint(r.x + r.width / 2, r.y + r.height / 2); return at !== null && (e.contains(at) || at.contains(e)) })()`)
 	eval[bool](b, find+".click(); true")
 }
