@@ -75,6 +75,11 @@ func isNetwork(dir string) bool {
 	return networkTypes[mountType(dir)]
 }
 
+// deviceNumber is spelled as in mountinfo and in /sys/dev/block.
+func deviceNumber(dev uint64) string {
+	return strconv.Itoa(int(unix.Major(dev))) + ":" + strconv.Itoa(int(unix.Minor(dev)))
+}
+
 // mountType finds the type of the mount that dir is on, by its device number.
 func mountType(dir string) string {
 	var st unix.Stat_t
@@ -85,7 +90,7 @@ func mountType(dir string) string {
 	if err != nil {
 		return ""
 	}
-	dev := strconv.Itoa(int(unix.Major(st.Dev))) + ":" + strconv.Itoa(int(unix.Minor(st.Dev)))
+	dev := deviceNumber(st.Dev)
 	for line := range strings.Lines(string(b)) {
 		f := strings.Fields(line)
 		for i := 6; i+1 < len(f); i++ {

@@ -2,7 +2,11 @@ package spool
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -85,26 +89,51 @@ func syncFileSystem(dir string) error {
 	return pathError("syncfs", dir, unix.Syncfs(d))
 }
 
-// ordersNames reports whether dir is on an xfs or on an ext4 with a journal: there one log
-// takes all changes of names, and the sizes and blocks of files, in their order. Others may
-// do so too, but were not tried with the power cut. Where /sys is hidden nobody knows.
+// ordersNames reports whether dir is on an xfs or on an ext4 with a journal of its own:
+// there one log on the same disk takes all changes of names, and the sizes and blocks of
+// files, in their order. Others may do so too, but were not tried with the power cut.
+// Where /proc or /sys is hidden nobody knows.
 func ordersNames(dir string) bool {
 	var st unix.Statfs_t
-	if unix.Statfs(dir, &st) != nil {
+	var in unix.Stat_t
+	if unix.Statfs(dir, &st) != nil || unix.Stat(dir, &in) != nil || !writesOutAll() {
 		return false
 	}
 	switch int64(st.Type) & 0xffffffff {
 	case unix.XFS_SUPER_MAGIC:
-		return true
+		// The fsync of a directory flushes neither of these disks.
+		return !slices.ContainsFunc(mountOf(dir).Options, func(o string) bool {
+			return strings.HasPrefix(o, "rtdev=") || strings.HasPrefix(o, "logdev=")
+		})
 	case unix.EXT4_SUPER_MAGIC:
-		var in unix.Stat_t
-		if unix.Stat(dir, &in) != nil {
+		link, err := os.Readlink("/sys/dev/block/" + deviceNumber(in.Dev))
+		if err != nil {
 			return false
 		}
-		task, known := journalTask(strconv.Itoa(int(unix.Major(in.Dev))) + ":" + strconv.Itoa(int(unix.Minor(in.Dev))))
-		return known && task != noJournalTask
+		// jbd2 names a journal after its disk and, unless the disk is for it alone, its
+		// inode, which is 8 (EXT4_JOURNAL_INO).
+		return unix.Access("/proc/fs/jbd2/"+filepath.Base(link)+"-8", unix.F_OK) == nil
 	}
 	return false
+}
+
+// writesOutAll reports whether sync_file_range(2) waits for pages that are being written
+// already and have changed since: from Linux 5.2 on, if it is given all three flags.
+func writesOutAll() bool {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return false
+	}
+	return atLeast(unix.ByteSliceToString(u.Release[:]), 5, 2)
+}
+
+// atLeast compares a release of Linux, such as 6.1.0-13-amd64.
+func atLeast(release string, major, minor int) bool {
+	first, rest, _ := strings.Cut(release, ".")
+	second := rest[:len(rest)-len(strings.TrimLeft(rest, "0123456789"))]
+	a, errA := strconv.Atoi(first)
+	b, errB := strconv.Atoi(second)
+	return errA == nil && errB == nil && (a > major || a == major && b >= minor)
 }
 
 // writeOut waits until the disk has taken the pages: only then do ext4 (with unwritten
