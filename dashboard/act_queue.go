@@ -217,7 +217,7 @@ func (d *Dashboard) stopWorkers(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		opt := fsq.StopOptions{Now: b.Drain != nil && !*b.Drain}
 		if id := r.PathValue("id"); id != "" {
-			opt.IDs = []string{id}
+			opt.IDs = strings.Split(id, ",") // of a process that serves several queues it has several
 		}
 		err = askToStop(r.Context(), qs, opt, func(e fsq.StopEvent) {
 			doc.Workers = append(doc.Workers, stopped{e.Worker.Queue, e.Worker.ID, e.Worker.Host, e.Worker.PID, e.Result})

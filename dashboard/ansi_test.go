@@ -112,7 +112,8 @@ func TestWords(t *testing.T) {
 	}
 	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
 	for ago, want := range map[time.Duration]string{
-		0: "now", 500 * time.Millisecond: "now", 12 * time.Second: "12 s ago", 3 * time.Minute: "3 min ago", -90 * time.Second: "in 1 min", 47 * time.Hour: "47 h ago", 48 * time.Hour: "2 d ago",
+		0: "now", 500 * time.Millisecond: "now", 12 * time.Second: "12 s ago", 3 * time.Minute: "3 min ago", -90 * time.Second: "in 2 min", 47 * time.Hour: "47 h ago", 48 * time.Hour: "2 d ago",
+		-(2*time.Hour - 20*time.Second): "in 2 h", -(2*time.Hour - time.Minute): "in 1 h 59 min", 2*time.Hour - time.Minute: "1 h 59 min ago", 71 * time.Hour: "3 d ago",
 	} {
 		if got := relative(now.Add(-ago), now); got != want {
 			t.Errorf("%s: %q, not %q", ago, got, want)
@@ -153,7 +154,7 @@ func TestGraph(t *testing.T) {
 	if svg := string(l.SVG); strings.Contains(svg, "NaN") || strings.Count(svg, "dot") != 2 || strings.Count(svg, "L") != 1 {
 		t.Error(svg)
 	}
-	if got := l.Ticks[0].Label + " " + l.Ticks[1].Label + " " + l.Ticks[2].Label; got != "100 ms 10 s 17 min" {
+	if got := l.Ticks[0].Label + " " + l.Ticks[1].Label + " " + l.Ticks[2].Label; got != "100 ms 10 s 10 min" {
 		t.Error(got)
 	}
 	for _, g := range []graph{{}, {Series: []graphSeries{{}}}, {Format: spanOf, Series: []graphSeries{{Values: []float64{nan, 0}}}}} {
@@ -161,7 +162,7 @@ func TestGraph(t *testing.T) {
 			t.Errorf("%+v", f)
 		}
 	}
-	for in, want := range map[float64]string{.1: "100 ms", 1: "1 s", 100: "100 s", 1000: "17 min", 10_000: "2.8 h", 1e6: "2.8e+02 h"} {
+	for in, want := range map[float64]string{.1: "100 ms", 1: "1 s", 60: "1 min", 600: "10 min", 3600: "1 h", 864_000: "10 d"} {
 		if got := axisSpan(in); got != want {
 			t.Errorf("%v: %q", in, got)
 		}

@@ -283,7 +283,7 @@ func (f *fixture) run(t testing.TB, job func(int, string) fsq.Job, count int) {
 		kind := kinds[k]
 		s := f.spools[kind.queue]
 		if len(leases[kind.queue]) == 0 {
-			l, err := s.Register(8-4*len(leases), fsq.Version, time.Hour)
+			l, err := s.Register(10, fsq.Version, time.Hour)
 			must(t, err)
 			t.Cleanup(func() { _ = l.Close() })
 			leases[kind.queue] = append(leases[kind.queue], l)

@@ -18,7 +18,7 @@ type graph struct {
 	Start  time.Time
 	Step   time.Duration
 	Bars   bool // stacked; else lines
-	Log    bool // the axis has decades
+	Log    bool // of times: the axis has rungs
 	Series []graphSeries
 	Format func(float64) string
 	Tick   func(float64) string // beside the axis; nil: Format
@@ -80,7 +80,7 @@ func (g graph) draw(id string) figure {
 	f.Times = []time.Time{g.Start, g.Start.Add(time.Duration(n) * g.Step / 2), g.Start.Add(time.Duration(n) * g.Step)}
 	scale := func(v float64) float64 {
 		if g.Log {
-			v = (math.Log10(max(v, low)) - math.Log10(low)) / (math.Log10(high) - math.Log10(low))
+			v = (rungOf(max(v, low)) - rungOf(low)) / (rungOf(high) - rungOf(low))
 		} else if high > 0 {
 			v /= high
 		}
@@ -139,15 +139,31 @@ func (g graph) bounds(n int) (low, high float64) {
 		return 0, 0
 	}
 	if g.Log {
-		low = math.Pow(10, math.Floor(math.Log10(low)))
-		high = math.Pow(10, math.Ceil(math.Log10(high)))
-		// An even number of decades: the middle is one, too.
-		for decades := math.Round(math.Log10(high / low)); decades < 2 || int(decades)%2 == 1; decades++ {
-			high *= 10
+		bottom, top := int(math.Floor(rungOf(low))), int(math.Ceil(rungOf(high)))
+		// An even number of rungs: the middle is one, too.
+		for top-bottom < 2 || (top-bottom)%2 == 1 {
+			if top < len(rungs)-1 {
+				top++
+			} else {
+				bottom--
+			}
 		}
-		return low, high
+		return rungs[bottom], rungs[top]
 	}
 	return 0, nice(high)
+}
+
+// rungs are the seconds that stand beside a Log axis, at even steps.
+var rungs = []float64{.0001, .001, .01, .1, 1, 10, 60, 600, 3600, 36_000, 864_000, 8_640_000}
+
+// rungOf is where between the rungs a value is.
+func rungOf(v float64) float64 {
+	for i, r := range rungs[1:] {
+		if v <= r || i == len(rungs)-2 {
+			return min(max(float64(i)+math.Log(v/rungs[i])/math.Log(r/rungs[i]), 0), float64(len(rungs)-1))
+		}
+	}
+	return 0
 }
 
 // nice is the next number up whose half reads well, too.
@@ -169,7 +185,7 @@ func (g graph) ticks(low, high float64) (ticks []figureTick) {
 	for _, at := range []int{0, 2, 4} {
 		v := high * float64(at) / 4
 		if g.Log {
-			v = math.Pow(10, math.Log10(low)+(math.Log10(high)-math.Log10(low))*float64(at)/4)
+			v = rungs[int(math.Round(rungOf(low)+(rungOf(high)-rungOf(low))*float64(at)/4))]
 		}
 		ticks = append(ticks, figureTick{at, label(v)})
 	}

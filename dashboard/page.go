@@ -35,7 +35,7 @@ func (d *Dashboard) template(page string) (*template.Template, error) {
 
 func (d *Dashboard) parseTemplates() (map[string]*template.Template, error) {
 	funcs := template.FuncMap{
-		"url": d.url, "icon": icon, "n": thousands, "span": spanOf, "visible": visible, "meter": meter, "stamp": stamp,
+		"url": d.url, "icon": icon, "n": thousands, "span": spanOf, "visible": visible, "meter": meter, "stamp": stamp, "plural": plural,
 		"known": func(at time.Time) bool { return !at.IsZero() },
 		"ago":   func(at time.Time) template.HTML { return timeHTML(at, relative(at, d.now()), "rel") },
 		"at": func(at time.Time) template.HTML {
@@ -104,7 +104,7 @@ func (d *Dashboard) frame(w http.ResponseWriter, r *http.Request, page, title st
 		f.Flash = d.takeFlash(w, r)
 	}
 	lost, alive := 0, 0
-	for _, wk := range s.View.Workers {
+	for _, wk := range processes(s.View.Workers) {
 		if wk.State == fsq.WorkerLost {
 			lost++
 		} else {
@@ -280,16 +280,18 @@ func relative(at, now time.Time) string {
 	return s + " ago"
 }
 
+// roughly is to the nearest: nobody is to wait an hour more than was said.
 func roughly(d time.Duration) string {
-	switch {
-	case d < time.Minute:
+	if d < time.Minute {
 		return fmt.Sprintf("%d s", d/time.Second)
-	case d < time.Hour:
-		return fmt.Sprintf("%d min", d/time.Minute)
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h", d/time.Hour)
 	}
-	return fmt.Sprintf("%d d", d/(24*time.Hour))
+	switch m := int(d.Round(time.Minute) / time.Minute); {
+	case m < 60:
+		return fmt.Sprintf("%d min", m)
+	case m < 48*60:
+		return two(m/60, "h", m%60, "min")
+	}
+	return fmt.Sprintf("%d d", d.Round(24*time.Hour)/(24*time.Hour))
 }
 
 // spanOf is a length of time in as few words as tell it.

@@ -24,8 +24,8 @@ type deadPage struct {
 type deadGroup struct {
 	Key            string
 	Count          int
-	Error          string // of all of them, without what differs
-	Example        string // of one of them
+	Error          string // of one of them
+	Alike          string // of all of them, without what differs
 	Exit, Program  string
 	Several        bool
 	Newest, Oldest time.Time
@@ -102,8 +102,11 @@ func (p *deadPage) group(g fsq.DeadGroup, queue string) deadGroup {
 		Key: g.Key, Count: g.Count, Error: visible(shorten(cmp.Or(g.Error, g.Outcome), shortText)),
 		Program: visible(shorten(g.Program, 80)), Newest: g.Newest, Oldest: g.Oldest, Several: g.Count > 1, Path: "/jobs?" + query,
 	}
-	if e := visible(shorten(g.Example, shortText)); e != out.Error {
-		out.Example = e
+	if e := visible(shorten(g.Example, shortText)); e != "" && e != out.Error {
+		out.Alike, out.Error = out.Error, e
+		if !out.Several {
+			out.Alike = ""
+		}
 	}
 	switch {
 	case g.Signal != "":

@@ -66,6 +66,7 @@ type moment struct {
 	Path                           string // of the page that shows the output of the attempt
 	At                             time.Time
 	Since                          time.Time // it lasts
+	Due                            time.Time // of an attempt
 	Elapsed, TimeoutSeconds, Share float64
 	BarClass                       string
 }
@@ -227,6 +228,9 @@ func (p *jobPage) acts() {
 		add(retry)
 	}
 	cancel := act{Label: "Cancel", Danger: true, Ask: "Cancel " + of + "? It does not run any more."}
+	if i.Attempts == 0 {
+		cancel.Ask = "Cancel " + of + "? It will not run."
+	}
 	if runs {
 		cancel.Ask = "Cancel " + of + "? It is stopped while it runs: SIGTERM, then SIGKILL."
 	}
@@ -239,6 +243,7 @@ func (p *jobPage) acts() {
 		del.Why = "It runs: cancel it first"
 	}
 	add(del)
+	p.Acts[len(p.Acts)-1].Back = "/jobs" // there is no page of it then
 	if runs {
 		p.Signal = callPath(i.Queue, i.ID, "signal")
 	}
@@ -354,8 +359,8 @@ func (p *jobPage) timeline(q *fsq.Queue) {
 	if i.EnqueuedAt != nil {
 		add(moment{Key: "enqueued", Class: "pending", Title: "Enqueued", At: *i.EnqueuedAt})
 	}
-	if j := i.Job; j != nil && !j.RunAt.IsZero() && (i.EnqueuedAt == nil || j.RunAt.Sub(*i.EnqueuedAt) > time.Second) {
-		add(moment{Key: "due", Class: "scheduled", Title: "Due", At: j.RunAt})
+	if at, ok := firstDue(i); ok {
+		add(moment{Key: "due", Class: "scheduled", Title: "Due", At: at})
 	}
 	for _, a := range i.Records {
 		add(p.attempt(a, q))
@@ -367,8 +372,8 @@ func (p *jobPage) timeline(q *fsq.Queue) {
 		add(moment{Key: "end", Class: "dead", Title: "Given up", At: *i.EndedAt})
 	case i.State == fsq.Held:
 		add(moment{Key: "next", Class: "held", Title: "Held"})
-	case i.DueAt != nil && i.State == fsq.Pending:
-		add(moment{Key: "next", Class: "pending", Title: "Due", At: *i.DueAt})
+	case i.DueAt != nil && i.State == fsq.Pending && (len(i.Records) > 0 || i.EnqueuedAt == nil || !about(*i.DueAt, *i.EnqueuedAt)):
+		add(moment{Key: "next", Class: "pending", Title: "Due", At: *i.DueAt, Due: *i.DueAt})
 	case i.DueAt != nil && i.State == fsq.Scheduled:
 		add(moment{Key: "next", Class: "scheduled", Title: "Due", At: *i.DueAt})
 	case i.DueAt != nil && i.State == fsq.Retrying:
@@ -383,6 +388,42 @@ func (p *jobPage) timeline(q *fsq.Queue) {
 	}
 }
 
+// about reports whether two times are the same as far as a timeline goes.
+func about(a, b time.Time) bool { return a.Sub(b).Abs() <= time.Second }
+
+// firstDue is when the job was due for the first time, if that is a step of its own: later
+// than it was enqueued, and not by an action, which is a step itself. When what still
+// waits is due comes last in the timeline.
+func firstDue(i fsq.JobInfo) (at time.Time, ok bool) {
+	switch {
+	case len(i.Records) > 0 && i.Records[0].Number == 1 && i.Records[0].StartedAt != nil && i.Records[0].WaitSeconds != nil:
+		at = dueOf(i.Records[0])
+	case len(i.Records) > 0 || i.DueAt != nil || i.Job == nil:
+		return at, false
+	default: // it has ended without any attempt
+		at = i.Job.RunAt
+		if i.EndedAt != nil && at.After(*i.EndedAt) {
+			return at, false
+		}
+	}
+	if at.IsZero() || i.EnqueuedAt == nil || at.Before(*i.EnqueuedAt) || about(at, *i.EnqueuedAt) {
+		return at, false
+	}
+	acted := slices.ContainsFunc(i.Actions, func(a fsq.Action) bool { return about(a.At, at) })
+	return at, !acted
+}
+
+// dueOf is when an attempt was due.
+func dueOf(a fsq.Attempt) time.Time {
+	if a.StartedAt == nil || a.WaitSeconds == nil {
+		return time.Time{}
+	}
+	return a.StartedAt.Add(-time.Duration(*a.WaitSeconds * float64(time.Second)))
+}
+
+// writtenIn is how long it may take to write down that something was done.
+const writtenIn = 300 * time.Millisecond
+
 // insert puts what was done to the job before what came later. The order of all else is
 // known without clocks, which may differ between hosts, and stays.
 func (p *jobPage) insert(m moment) {
@@ -394,7 +435,9 @@ func (p *jobPage) insert(m moment) {
 		if when.IsZero() {
 			when = o.Since
 		}
-		return when.IsZero() || when.After(m.At)
+		// An action is written down when it is done: what it made due may have run by then.
+		made := !o.Due.IsZero() && m.At.Sub(o.Due).Abs() < writtenIn
+		return when.IsZero() || when.After(m.At) || made
 	})
 	if at < 0 {
 		at = len(p.Timeline)
@@ -403,17 +446,19 @@ func (p *jobPage) insert(m moment) {
 }
 
 func (p *jobPage) attempt(a fsq.Attempt, q *fsq.Queue) moment {
-	m := moment{Key: fmt.Sprintf("a%d", a.Number), Title: fmt.Sprintf("Attempt %d", a.Number), Error: shorten(a.Error, 2000)}
+	m := moment{Key: fmt.Sprintf("a%d", a.Number), Title: fmt.Sprintf("Attempt %d", a.Number), Error: shorten(a.Error, 2000), Due: dueOf(a)}
 	if a.StdoutBytes+a.StderrBytes > 0 {
 		m.Path = "/jobs/" + url.PathEscape(p.Job.ID) + "?" + url.Values{"queue": {p.Job.Queue}, "attempt": {strconv.Itoa(a.Number)}}.Encode()
 	}
 	var facts []string
 	if a.Host != "" {
-		on := a.Host
-		if a.PID > 0 {
-			on += fmt.Sprintf(" (%d)", a.PID)
-		}
-		facts = append(facts, "on "+on)
+		facts = append(facts, "on "+a.Host)
+	}
+	if a.Worker != "" {
+		facts = append(facts, "worker "+a.Worker)
+	}
+	if a.PID > 0 {
+		facts = append(facts, fmt.Sprintf("pid %d", a.PID))
 	}
 	if a.WaitSeconds != nil {
 		facts = append(facts, "waited "+spanOf(*a.WaitSeconds))

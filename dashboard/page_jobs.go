@@ -30,6 +30,9 @@ type jobsPage struct {
 	Columns     []column
 	Jobs        []row
 	First, Next string
+	Partial     bool   // no more were to be read
+	ReadText    string // how many were read so far
+	read        int
 	Bulk        []act
 }
 
@@ -82,11 +85,17 @@ func (p *jobsPage) list(r *http.Request, d *Dashboard) error {
 		}
 		p.Jobs = append(p.Jobs, d.row(i, p.Now, p.several() && p.Filter.Queue == "", timeoutOf(i, p.config(i.Queue))))
 	}
+	before, _ := strconv.Atoi(r.URL.Query().Get("read"))
+	p.Partial, p.read = page.Partial, max(before, 0)+page.Examined
+	p.ReadText = thousands(p.read) + " of about " + thousands(max(p.candidates(), p.read)) + " read"
 	p.total(page)
 	if page.Next != "" {
 		next := p.Filter
 		next.After = page.Next
 		p.Next = "/jobs?" + next.values().Encode()
+		if page.Partial {
+			p.Next += "&read=" + strconv.Itoa(p.read)
+		}
 	}
 	if p.Filter.After != "" {
 		first := p.Filter
@@ -109,10 +118,27 @@ func (p *jobsPage) total(page fsq.JobPage) {
 		p.Matching = strconv.Itoa(shown)
 		p.TotalText = plural(shown, "job")
 	case page.Partial:
-		p.TotalText = plural(shown, "job") + " found among the " + thousands(page.Examined) + " that were read; the next page goes on"
+		p.TotalText = plural(shown, "job") + " so far, " + p.ReadText
+		if shown == 0 {
+			p.TotalText = "none so far, " + p.ReadText
+		}
 	default:
 		p.TotalText = plural(shown, "job") + " on this page"
 	}
+}
+
+// candidates is how many jobs there are of the states and the queue that are asked for.
+func (p *jobsPage) candidates() (n int) {
+	st := p.snap.Status
+	if q := p.snap.queue(p.Filter.Queue); q != nil {
+		st = q.Status
+	}
+	for _, s := range fsq.States() {
+		if len(p.Filter.States) == 0 || slices.Contains(p.Filter.States, s) {
+			n += countIn(st, s)
+		}
+	}
+	return n
 }
 
 // form fills in what the filter says.
@@ -137,6 +163,11 @@ func (p *jobsPage) form() {
 		if len(f.States) > 0 && !slices.ContainsFunc(f.States, func(s fsq.State) bool { return slices.Contains(allowed, s) }) {
 			a.Why = a.Label + " is for jobs that are " + statesInWords(allowed)
 		}
+		var words []string
+		for _, s := range allowed {
+			words = append(words, string(s))
+		}
+		a.Fields = map[string]string{"for": strings.Join(words, " "), "not": a.Label + " is for jobs that are " + statesInWords(allowed)}
 		p.Bulk = append(p.Bulk, a)
 	}
 }

@@ -89,6 +89,7 @@ type failure struct {
 type diskLine struct {
 	Free, Size, FreeInodes, Inodes string
 	Used, UsedInodes               float64
+	Percent, PercentInodes         string
 	UsedClass, InodesClass         string
 }
 
@@ -98,16 +99,16 @@ const maxRuns = 25
 func (d *Dashboard) pageOverview(w http.ResponseWriter, r *http.Request) {
 	p := overview{frame: d.frame(w, r, "overview", "Overview")}
 	s := p.snap
-	p.tiles()
-	p.runs(d)
-	for _, wk := range s.View.Workers {
-		p.Workers = append(p.Workers, workerLine{wk, load(wk)})
-		if wk.State != fsq.WorkerLost {
-			p.Busy += wk.Busy
-			p.Slots += wk.Slots
+	for _, ps := range processes(s.View.Workers) {
+		p.Workers = append(p.Workers, workerLine{ps.WorkerInfo, load(ps.WorkerInfo)})
+		if ps.State != fsq.WorkerLost {
+			p.Busy += ps.Busy
+			p.Slots += ps.Slots
 		}
 	}
 	p.NoWorker = p.Slots == 0
+	p.tiles()
+	p.runs(d)
 	slices.SortStableFunc(p.Workers, func(a, b workerLine) int {
 		return cmp.Or(boolFirst(a.State == fsq.WorkerLost, b.State == fsq.WorkerLost), cmp.Compare(a.Host, b.Host))
 	})
@@ -193,13 +194,7 @@ func (p *overview) tiles() {
 				t.Note = "next " + relative(*st.NextDueAt, p.Now)
 			}
 		case fsq.Processing:
-			slots := 0
-			for _, w := range p.snap.View.Workers {
-				if w.State != fsq.WorkerLost {
-					slots += w.Slots
-				}
-			}
-			t.Note = "of " + plural(slots, "slot")
+			t.Note = "of " + plural(p.Slots, "slot")
 		case fsq.Done:
 			t.Note = thousands(sum(p.snap.View.Ended, 60)) + " last minute"
 		case fsq.Dead:
@@ -251,10 +246,10 @@ func (f *frame) config(queue string) fsq.Config {
 // notes gathers what somebody should look at, the worst first.
 func (p *overview) notes() {
 	s := p.snap
-	for _, w := range s.View.Workers {
+	for _, w := range processes(s.View.Workers) {
 		if w.State == fsq.WorkerLost || w.State == fsq.WorkerSilent {
 			p.Notes = append(p.Notes, note{
-				Key: "worker-" + w.ID, Bad: w.State == fsq.WorkerLost, Title: fmt.Sprintf("Worker %s (%d) is %s.", visible(w.Host), w.PID, w.State),
+				Key: "worker-" + w.ID, Bad: w.State == fsq.WorkerLost, Title: fmt.Sprintf("Worker %s (pid %d) is %s.", visible(w.Host), w.PID, w.State),
 				Text: sentenceCase(w.Error) + heldJobs(w.Busy) + ".", Path: "/workers", Link: "Workers",
 			})
 		}
@@ -319,13 +314,15 @@ func (p *overview) disk() {
 		return ""
 	}
 	l := &diskLine{Free: sizeOf(d.FreeBytes), Size: sizeOf(d.Bytes), Used: 1 - float64(d.FreeBytes)/float64(d.Bytes)}
-	l.UsedClass = class(l.Used)
+	l.UsedClass, l.Percent = class(l.Used), percent(l.Used)
 	if d.Inodes > 0 {
 		l.Inodes, l.FreeInodes, l.UsedInodes = thousands(int(d.Inodes)), thousands(int(d.FreeInodes)), 1-float64(d.FreeInodes)/float64(d.Inodes)
-		l.InodesClass = class(l.UsedInodes)
+		l.InodesClass, l.PercentInodes = class(l.UsedInodes), percent(l.UsedInodes)
 	}
 	p.Disk = l
 }
+
+func percent(share float64) string { return fmt.Sprintf("%.0f %%", 100*share) }
 
 // spans are the lengths of time that the graphs show.
 var spans = []struct {
@@ -362,7 +359,7 @@ func (d *Dashboard) history(ctx context.Context, span string, p *overview) {
 		}
 		return h
 	}
-	p.Through[1], p.Through[2] = throughIn("Last hour", history(time.Hour)), throughIn("Last day", history(24*time.Hour))
+	p.Through[1], p.Through[2] = throughIn("Last hour", history(time.Hour), v), throughIn("Last day", history(24*time.Hour), v)
 	if h := history(chosen.span); len(h.Points) > 0 {
 		p.Figures = figures(h)
 	}
@@ -375,8 +372,9 @@ func throughOf(name string, known bool, done, failed int) through {
 	return t
 }
 
-// throughIn adds up a history.
-func throughIn(name string, h fsq.History) through {
+// throughIn adds up a history. What was seen to end counts also while it is not written
+// there.
+func throughIn(name string, h fsq.History, v fsq.LiveView) through {
 	t := through{Name: name}
 	done, failed := 0, 0
 	for _, p := range h.Points {
@@ -386,7 +384,8 @@ func throughIn(name string, h fsq.History) through {
 			failed += p.Ended.FailedAttempts
 		}
 	}
-	return throughOf(name, t.Known, done, failed)
+	seen, seenFailed := sum(v.Ended, fsq.LiveSeconds), sum(v.Failed, fsq.LiveSeconds)
+	return throughOf(name, t.Known || seen+seenFailed > 0, max(done, seen), max(failed, seenFailed))
 }
 
 // figures are the graphs of a history; none if nothing is known.
@@ -470,15 +469,17 @@ func stepWord(step time.Duration) string {
 	return spanOf(step.Seconds())
 }
 
-// axisSpan is a length of time beside an axis, where there is little room.
+// axisSpan is a rung beside an axis, where there is little room.
 func axisSpan(seconds float64) string {
 	switch {
 	case seconds < .9:
 		return fmt.Sprintf("%.3g ms", seconds*1000)
-	case seconds < 600:
-		return fmt.Sprintf("%.3g s", seconds)
-	case seconds < 3600:
+	case seconds < 59:
+		return fmt.Sprintf("%.0f s", seconds)
+	case seconds < 3599:
 		return fmt.Sprintf("%.0f min", seconds/60)
+	case seconds < 86399:
+		return fmt.Sprintf("%.0f h", seconds/3600)
 	}
-	return fmt.Sprintf("%.2g h", seconds/3600)
+	return fmt.Sprintf("%.0f d", seconds/86400)
 }

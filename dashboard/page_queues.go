@@ -65,7 +65,7 @@ func (p *queuesPage) card(q queueSnapshot) queueCard {
 		c.States = append(c.States, stateCount{s, "/jobs?" + url.Values{"queue": {q.Name}, "state": {string(s)}}.Encode(), countIn(st, s)})
 	}
 	workers, busy, slots := 0, 0, 0
-	for _, w := range q.View.Workers {
+	for _, w := range processes(q.View.Workers) {
 		if w.State != fsq.WorkerLost {
 			workers, busy, slots = workers+1, busy+w.Busy, slots+w.Slots
 		}

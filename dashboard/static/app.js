@@ -7,7 +7,8 @@
   const base = document.body.dataset.base, byID = id => document.getElementById(id);
   const el = (tag, text, cls) => { const e = document.createElement(tag); if (text !== undefined) e.textContent = text; if (cls) e.className = cls; return e; };
   const plural = (n, one) => n.toLocaleString("en") + " " + one + (n === 1 ? "" : "s");
-  const store = { get: k => { try { return localStorage.getItem("queuectl-" + k); } catch { return null; } }, set: (k, v) => { try { localStorage.setItem("queuectl-" + k, v); } catch { /* not kept then */ } } };
+  const storeIn = where => ({ get: k => { try { return where().getItem("queuectl-" + k); } catch { return null; } }, set: (k, v) => { try { where().setItem("queuectl-" + k, v); } catch { /* not kept then */ } } });
+  const store = storeIn(() => localStorage), tab = storeIn(() => sessionStorage);
 
   // Times. The server's clock counts: ahead is how far it is before this one.
   let utc = store.get("zone") === "utc", ahead = 0;
@@ -16,8 +17,8 @@
   const months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
   const parts = t => utc ? [t.getUTCFullYear(), t.getUTCMonth(), t.getUTCDate(), t.getUTCHours(), t.getUTCMinutes(), t.getUTCSeconds()] : [t.getFullYear(), t.getMonth(), t.getDate(), t.getHours(), t.getMinutes(), t.getSeconds()];
   const zone = t => { if (utc) return "UTC"; const m = -t.getTimezoneOffset(), a = Math.abs(m); return m === 0 ? "UTC" : "UTC" + (m < 0 ? "−" : "+") + Math.floor(a / 60) + (a % 60 ? ":" + two(a % 60) : ""); };
-  const roughly = s => s < 60 ? Math.floor(s) + " s" : s < 3600 ? Math.floor(s / 60) + " min" : s < 172800 ? Math.floor(s / 3600) + " h" : Math.floor(s / 86400) + " d";
   const and = (a, x, b, y) => b ? a + " " + x + " " + b + " " + y : a + " " + x;
+  const roughly = s => { const m = Math.round(s / 60); return s < 60 ? Math.floor(s) + " s" : m < 60 ? m + " min" : m < 2880 ? and(Math.floor(m / 60), "h", m % 60, "min") : Math.round(s / 86400) + " d"; };
   const span = s => s < 1 ? Math.floor(s * 1000) + " ms" : s < 10 ? Math.floor(s * 10) / 10 + " s" : s < 60 ? Math.floor(s) + " s" : s < 3600 ? and(Math.floor(s / 60), "min", Math.floor(s % 60), "s") : s < 172800 ? and(Math.floor(s / 3600), "h", Math.floor(s % 3600 / 60), "min") : and(Math.floor(s / 86400), "d", Math.floor(s % 86400 / 3600), "h");
   const put = (e, text) => { if (e.textContent !== text) e.textContent = text; };
   function times(root) {
@@ -36,6 +37,8 @@
   // What only works with this file is shown.
   function dress(root) {
     for (const e of $$("[data-js]", root)) e.hidden = false;
+    // Who has it is asked in a dialog, and need not unfold a button first.
+    for (const d of $$("details.sure", root)) d.replaceWith($("form,button", d));
     times(root);
   }
 
@@ -162,6 +165,7 @@
   const boxes = () => list ? $$("tbody input[type=checkbox]", list) : [];
   const picked = () => boxes().filter(b => b.checked);
   function marks() {
+    goOn();
     if (!list) return;
     const bs = boxes(), n = bs.filter(b => b.checked).length, total = Number(list.dataset.total) || 0, bar = byID("bulkbar");
     for (const b of bs) b.closest("tr").classList.toggle("sel", b.checked);
@@ -175,7 +179,21 @@
     more.hidden = all || !(n > 0 && n === bs.length && (total > n || !list.dataset.total));
     put(more, total ? "Select all " + total.toLocaleString("en") + " that match the filter" : "Select all that match the filter");
     byID("unpick").hidden = n === 0;
-    for (const b of $$("[data-bulk],#bulk-set", bar)) { b.setAttribute("aria-disabled", String(n === 0)); b.title = n ? "" : "Select jobs first"; }
+    const states = all ? null : new Set(bs.filter(b => b.checked).map(b => b.closest("tr").dataset.s));
+    for (const b of $$("[data-bulk],#bulk-set", bar)) {
+      const why = n === 0 ? "Select jobs first" : states && b.dataset.for && !b.dataset.for.split(" ").some(s => states.has(s)) ? b.dataset.not : "";
+      b.setAttribute("aria-disabled", String(why !== "")); b.title = why;
+    }
+  }
+  // Where nothing was found yet and there is more to read, it goes on by itself, for a while.
+  let going = 25, moving = false;
+  async function goOn() {
+    const to = byID("goon");
+    document.body.classList.toggle("going", Boolean(to && going > 0 && !paused));
+    if (!to || moving || going <= 0 || paused || document.hidden) return;
+    moving = true;
+    try { await new Promise(r => setTimeout(r, 150)); if (going-- > 0) { history.replaceState(null, "", to.href); shown = true; await refresh(); } } catch { going = 0; lost(); } finally { moving = false; shown = false; }
+    goOn();
   }
   function clear() { all = false; for (const b of boxes()) b.checked = false; marks(); }
   if (list) {
@@ -190,6 +208,7 @@
         lastBox = b;
       }
       if (e.target.id === "pickpage") { for (const x of boxes()) x.checked = true; marks(); }
+      if (e.target.id === "goon-stop") { going = 0; goOn(); }
       if (e.target.id === "pickall") { all = true; marks(); }
       if (e.target.id === "unpick") clear();
       if (e.target.id === "bulk-set") bulkSet();
@@ -207,7 +226,9 @@
     d.showModal();
     return new Promise(done => d.addEventListener("close", () => done(d.returnValue === "yes"), { once: true }));
   }
-  function toast(text, bad, lines) {
+  // A message that is for the page after this one is kept for it.
+  function toast(text, bad, lines, later) {
+    if (later) { tab.set("told", text); return; }
     const t = el("div", undefined, "toast" + (bad ? " bad" : "")), box = el("div"), x = el("button", "Close", "bare");
     box.append(el("div", text));
     if (lines?.length) { const ul = el("ul"); ul.append(...lines.slice(0, 50).map(l => el("li", l))); box.append(ul); }
@@ -220,13 +241,19 @@
     const r = await fetch(url, { method: "POST", headers: { "Content-Type": "application/json", Accept: "application/json" }, body: JSON.stringify(body) });
     return [r, await r.json().catch(() => ({}))];
   }
+  // What becomes of what an action was done to.
+  const words = { Retry: "retried", Cancel: "cancelled", Delete: "deleted", Hold: "held", Release: "released", "Run now": "due now", Change: "changed", Send: "sent a signal", Pause: "it is paused", Resume: "it takes jobs again", Save: "saved" };
   async function call(url, body, label, leaves) {
     try {
       const [r, a] = await post(url, body);
       const failures = (a.results || []).filter(x => x.error);
-      if (failures.length || a.failed) toast(label + ": " + (a.done ? plural(a.done, "job") + " done, " : "") + (a.failed || failures.length).toLocaleString("en") + " failed", true, failures.map(x => (x.id || x.worker || "") + ": " + x.error));
+      if (failures.length || a.failed) toast(label + ": " + (a.done ? plural(a.done, "job") + " done, " : "") + (a.failed || failures.length).toLocaleString("en") + " failed", true, failures.map(x => { const id = x.id || x.worker || ""; return x.error.includes(id) ? x.error : id + ": " + x.error; }));
       else if (!r.ok || a.error) toast(label + ": " + (a.error?.message || a.error || r.statusText), true);
-      else toast(label + ": " + (a.done > 1 || !("done" in a) ? "done" + (a.done > 1 ? ", " + plural(a.done, "job") : "") : a.done === 0 ? "there was nothing to do" : "done"));
+      else {
+        for (const t of $$(".toast.bad")) t.remove();
+        const r = a.results?.[0], word = words[label.replace(/ [\d,]+ jobs?$/, "")] || "done";
+        toast(!("done" in a) ? label + ": " + word : a.done === 0 ? label + ": there was nothing to do" : (a.done === 1 && r?.id ? "Job " + r.id : plural(a.done, "job")) + ": " + (r?.result === "asked" ? "asked to end" : word), false, [], leaves);
+      }
       return r.ok ? a : null;
     } catch { toast(label + ": the server does not answer", true); return null; }
     finally { if (!leaves) refresh().catch(lost); }
@@ -249,9 +276,11 @@
   }
   async function bulk(button) {
     const label = button.dataset.bulk, url = base + "/api/v1/jobs/" + label.toLowerCase().replace(" ", "-");
-    if (!picked().length) return;
+    if (button.getAttribute("aria-disabled") === "true") { toast(button.title, true); return; }
     let who, n, least;
-    try { [who, n, least] = await meant(url); } catch (e) { toast(label + ": " + e.message, true); return; }
+    if (all) put(byID("picked"), "Counting…");
+    button.setAttribute("aria-busy", "true");
+    try { [who, n, least] = await meant(url); } catch (e) { toast(label + ": " + e.message, true); return; } finally { button.removeAttribute("aria-busy"); marks(); }
     if (!n) { toast(label + ": no job that matches is in a state for that", true); return; }
     const count = (least ? "at least " : "") + plural(n, "job");
     const what = { Delete: "They are deleted with their output and records. Nothing brings them back.", Cancel: "Those that wait do not run any more; those that run are stopped.", Retry: "They are due at once, with all their retries.", Hold: "They wait until somebody releases them.", Release: "They run when they are due.", "Run now": "They are due at once." }[label];
@@ -281,7 +310,7 @@
     const leaves = label === "Delete" && document.body.dataset.page === "job"; // there is no such page then
     if (leaves) close();
     const a = await call(f.action, body, label, leaves);
-    if (leaves) { if (a && !a.failed) location.href = base + "/jobs"; else open(); }
+    if (leaves) { if (a && !a.failed) location.href = tab.get("list") || base + "/jobs"; else open(); }
     if (a) { const d = f.closest("details"); if (d && label === "Pause") d.open = false; }
   });
   document.addEventListener("click", async e => {
@@ -333,6 +362,8 @@
   const zoneButton = byID("zone");
   function flip() { utc = !utc; store.set("zone", utc ? "utc" : "local"); put(zoneButton, utc ? "UTC" : "Local"); times(document); }
 
+  if (document.body.dataset.page === "jobs") tab.set("list", base + "/jobs" + location.search);
+  if (tab.get("told")) { toast(tab.get("told")); tab.set("told", ""); }
   dress(document);
   if (zoneButton) {
     put(zoneButton, utc ? "UTC" : "Local"); zoneButton.addEventListener("click", flip);
