@@ -431,10 +431,22 @@ func TestJobActions(t *testing.T) {
 	b.set(`input[name=run_at]`, "whenever")
 	b.expect("400 (Bad Request)")
 	b.press("Change")
-	b.told("run_at must be")
+	b.until(`document.querySelector(".toast.bad").textContent.includes("run_at must be")`)
+	b.set(`input[name=run_at]`, "+20m")
+	b.press("Change")
+	b.told(": changed")
+	if eval[bool](b, `document.querySelector(".toast.bad") !== null`) {
+		t.Error("what was wrong is still said when it is right")
+	}
+	// What is deleted leads back to the list that it was chosen from.
+	b.visit("/jobs?command=true")
+	b.until(isLive)
+	b.visit("/jobs/one")
+	b.until(isLive)
 	b.press("Delete")
 	b.confirm("Delete job one", "Nothing brings it back")
-	b.until(`location.pathname === "/jobs"`)
+	b.until(`location.pathname + location.search === "/jobs?command=true"`)
+	b.told("Job one: deleted")
 	if got := stateOf(t, q, "one"); got != "gone" {
 		t.Errorf("the job is %s", got)
 	}
@@ -506,6 +518,13 @@ func TestBulkInTheBrowser(t *testing.T) {
 	b.click("#pickpage")
 	b.until(`document.getElementById("picked").textContent === "2 jobs selected"`)
 	b.size(1200, 800)
+	// What none of the selected is in a state for is not offered.
+	b.visit("/jobs?command=true")
+	b.until(isLive)
+	pick("a") // is held
+	b.until(`document.querySelector("[data-bulk=Release]").getAttribute("aria-disabled") === "false"`)
+	bulk("Retry")
+	b.told("Retry is for jobs that are dead or cancelled")
 	// Priority and time of the selected.
 	b.visit("/jobs")
 	b.until(isLive)
@@ -533,6 +552,24 @@ func TestBulkInTheBrowser(t *testing.T) {
 	b.until(`!document.getElementById("ask").open`)
 	if got := stateOf(t, q, "c"); got != fsq.Pending {
 		t.Errorf("c is %s", got)
+	}
+}
+
+// TestGoOn: where nothing was found in as many files as are read at once, it is said so, and
+// read on.
+func TestGoOn(t *testing.T) {
+	f := newFixture(t, readsAtOnce+1000)
+	b := browse(t, f)
+	const path = "/jobs?command=nothing-has-this"
+	b.visit(path)
+	b.until(`document.querySelector("[data-live=list]").textContent.includes("No job matches.") && !document.getElementById("goon") && location.search.includes("after=")`)
+	// Who has no JavaScript, or has stopped it, finds a link.
+	command(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+	b.visit(path)
+	s, err := chromedp.Run(b.ctx, chromedp.Text(chromedp.CSS("main")))
+	must(t, err)
+	if !strings.Contains(s, "none so far, 20,000 of about 21,000 read") || !strings.Contains(s, "Go on") || strings.Contains(s, "No job matches") {
+		t.Error(s)
 	}
 }
 
@@ -647,6 +684,19 @@ func TestWithoutJavaScript(t *testing.T) {
 	if s := text(); !strings.Contains(s, "1 job released") || stateOf(t, q, "mine") != fsq.Pending {
 		t.Errorf("%s: %s", stateOf(t, q, "mine"), s)
 	}
+	// What cannot be taken back takes two steps.
+	b.visit("/jobs/mine")
+	if s := text(); !strings.Contains(s, "Delete…") {
+		t.Error(s)
+	}
+	b.do(chromedp.Click(chromedp.CSS("details.sure:has(form[data-act=Delete]) summary")), chromedp.WaitVisible(chromedp.CSS("form[data-act=Delete] button")))
+	if got := stateOf(t, q, "mine"); got != fsq.Pending {
+		t.Errorf("it is %s", got)
+	}
+	b.do(chromedp.Click(chromedp.CSS("form[data-act=Delete] button")), chromedp.WaitVisible(chromedp.CSS(".flash")))
+	if s := text(); !strings.Contains(s, "1 job removed") || stateOf(t, q, "mine") != "gone" {
+		t.Errorf("%s: %s", stateOf(t, q, "mine"), s)
+	}
 	b.visit("/queues")
 	b.do(chromedp.Click(chromedp.CSS("[data-live=q-reports] form[data-act=Resume] button")), chromedp.WaitVisible(chromedp.CSS(".flash")))
 	if s := text(); !strings.Contains(s, "takes jobs again") {
@@ -676,6 +726,9 @@ func TestReadOnlyPages(t *testing.T) {
 			if n, below := strings.Count(page, part), strings.Count(page, part+"queue/"); n != below {
 				t.Errorf("%s: %d of %d %s lead below the base path", name, below, n, part)
 			}
+		}
+		if !strings.Contains(page, ">read-only</span>") {
+			t.Errorf("%s does not say that it is read-only", name)
 		}
 		if !strings.Contains(page, `href="/queue/jobs"`) {
 			t.Errorf("%s has no navigation", name)

@@ -230,8 +230,8 @@ func TestPageOrders(t *testing.T) {
 	t.Parallel()
 	qs, _ := stock(t)
 	for sort, want := range map[string]string{
-		"turn":      "r1 p1 m3 p2 made m1 drop s1 s2 x2 x1 c1 m2 d2 d1",
-		"-turn":     "d1 d2 m2 c1 x1 x2 s2 s1 drop m1 made p2 m3 p1 r1",
+		"turn":      "r1 p1 m3 p2 made m1 drop s1 s2 m2 c1 x2 x1 d2 d1",
+		"-turn":     "d1 d2 x1 x2 c1 m2 s2 s1 drop m1 made p2 m3 p1 r1",
 		"due":       "p1 p2 r1 made m1 m3 s1 s2 … c1 d1 d2 drop m2 x1 x2",
 		"enqueued":  "p1 p2 s1 s2 r1 d1 d2 x1 x2 c1 m1 m2 m3 made drop",
 		"-enqueued": "drop made m3 m2 m1 c1 x2 x1 d2 d1 r1 s2 s1 p2 p1",

@@ -17,7 +17,7 @@ type Sort string
 // The orders. All but SortTurn are ascending; who has no such value comes last, also in
 // reverse.
 const (
-	SortTurn     Sort = "turn"     // what runs, what waits in the order of its turn, what is due later, what is dead, what is done; the last two newest first
+	SortTurn     Sort = "turn"     // what runs, what waits in the order of its turn, what is due later, what has ended, the newest first
 	SortDue      Sort = "due"      // when it may run or might have
 	SortEnqueued Sort = "enqueued" // costs a look at the file of each job whose id somebody chose; in reverse, of few that have ended
 	SortEnded    Sort = "ended"
@@ -101,7 +101,7 @@ type order struct {
 const groupDropped = 2
 
 var turnGroups = map[State]int{
-	Processing: 0, Pending: 1, Scheduled: 3, Retrying: 4, Held: 5, Dead: 6, Cancelled: 7, Done: 8,
+	Processing: 0, Pending: 1, Scheduled: 3, Retrying: 4, Held: 5, Done: 6, Dead: 6, Cancelled: 6, // what has ended last is looked for first, however it ended
 }
 
 // place is that of a job. filed is the hour that a done one lies in, zero if it is in none.

@@ -27,7 +27,7 @@ func newList(a *app) *command {
 		most:  anyNumber,
 		short: "List jobs",
 		long: `Running jobs come first, then waiting ones in the order in which they will run, then
-later ones by time, then dead and done ones, the newest first. --sort gives another order;
+later ones by time, then what has ended, the newest first. --sort gives another order;
 who has no such value comes last. With --limit and --json, "next" is what --after takes to
 go on: no job that stays where it is is left out then or shown twice.
 
