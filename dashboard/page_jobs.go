@@ -23,6 +23,7 @@ type jobsPage struct {
 	ExitCode   string
 	QueueNames []string
 	Limits     []int
+	Enqueue    bool // jobs can be enqueued here
 
 	Chips       []chip
 	TotalText   string
@@ -48,6 +49,7 @@ type column struct {
 
 func (d *Dashboard) pageJobs(w http.ResponseWriter, r *http.Request) {
 	p := jobsPage{frame: d.frame(w, r, "jobs", "Jobs"), Limits: []int{25, 50, 100, 250, 500}}
+	p.Enqueue = d.opt.AllowEnqueue && !p.ReadOnly
 	f, err := parseFilter(r.URL.Query())
 	p.Filter = f
 	for _, q := range p.snap.Queues {

@@ -573,6 +573,28 @@ func TestGoOn(t *testing.T) {
 	}
 }
 
+// TestEnqueueOnThePage: only where that is allowed.
+func TestEnqueueOnThePage(t *testing.T) {
+	q, b := liveRig(t, func(o *Options) { o.AllowEnqueue = true })
+	b.visit("/jobs")
+	b.until(isLive)
+	b.click("section details summary")
+	b.set("form[data-act=Enqueue] input[name=command]", "true")
+	b.set("form[data-act=Enqueue] input[name=id]", "mine")
+	b.set("form[data-act=Enqueue] input[name=priority]", "7")
+	b.set("form[data-act=Enqueue] input[name=run_at]", "+10m")
+	b.press("Enqueue")
+	b.told("Job mine: enqueued")
+	if i, err := q.Get(t.Context(), "mine"); err != nil || i.Command.String() != "true" || i.Priority != 7 || i.State != fsq.Scheduled {
+		t.Errorf("%+v, %v", i, err)
+	}
+	_, other := liveRig(t)
+	other.visit("/jobs")
+	if eval[bool](other, `document.querySelector("form[data-act=Enqueue]") !== null`) {
+		t.Error("jobs can be enqueued where that is not allowed")
+	}
+}
+
 // TestQueuesAndWorkers pauses a queue, resumes it, changes a setting, and stops workers.
 func TestQueuesAndWorkers(t *testing.T) {
 	f := newFixture(t, 120)
@@ -611,7 +633,7 @@ func TestQueuesAndWorkers(t *testing.T) {
 	}
 	mail := eval[string](b, `[...document.querySelectorAll("tbody tr")].find(r => r.textContent.includes("default, mail")).dataset.k`)
 	b.click(`tr[data-k="` + mail + `"] form[data-act=Drain] button`)
-	b.told("Drain: done")
+	b.told("Drain: asked to end")
 	workers, err := q.Workers(t.Context())
 	must(t, err)
 	if len(workers) != 1 || workers[0].State != fsq.WorkerStopping {
@@ -619,7 +641,7 @@ func TestQueuesAndWorkers(t *testing.T) {
 	}
 	b.click(`form[data-act="Drain all"] button`)
 	b.confirm("Drain 1 worker?") // one process that serves two queues
-	b.told("Drain all: done")
+	b.told("Drain all: asked to end")
 }
 
 // TestKeys: the pages can be used without a mouse.

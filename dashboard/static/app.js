@@ -242,7 +242,7 @@
     return [r, await r.json().catch(() => ({}))];
   }
   // What becomes of what an action was done to.
-  const words = { Retry: "retried", Cancel: "cancelled", Delete: "deleted", Hold: "held", Release: "released", "Run now": "due now", Change: "changed", Send: "sent a signal", Pause: "it is paused", Resume: "it takes jobs again", Save: "saved" };
+  const words = { Retry: "retried", Cancel: "cancelled", Delete: "deleted", Hold: "held", Release: "released", "Run now": "due now", Change: "changed", Send: "sent a signal", Pause: "it is paused", Resume: "it takes jobs again", Save: "saved", Enqueue: "enqueued", Drain: "asked to end", Stop: "asked to end", "Drain all": "asked to end", "Stop all": "asked to end" };
   async function call(url, body, label, leaves) {
     try {
       const [r, a] = await post(url, body);
@@ -252,7 +252,7 @@
       else {
         for (const t of $$(".toast.bad")) t.remove();
         const r = a.results?.[0], word = words[label.replace(/ [\d,]+ jobs?$/, "")] || "done";
-        toast(!("done" in a) ? label + ": " + word : a.done === 0 ? label + ": there was nothing to do" : (a.done === 1 && r?.id ? "Job " + r.id : plural(a.done, "job")) + ": " + (r?.result === "asked" ? "asked to end" : word), false, [], leaves);
+        toast(!("done" in a) ? (label === "Enqueue" ? "Job " + a.id : label) + ": " + word : a.done === 0 ? label + ": there was nothing to do" : (a.done === 1 && r?.id ? "Job " + r.id : plural(a.done, "job")) + ": " + (r?.result === "asked" ? "asked to end" : word), false, [], leaves);
       }
       return r.ok ? a : null;
     } catch { toast(label + ": the server does not answer", true); return null; }
@@ -306,10 +306,13 @@
     e.preventDefault();
     const label = f.dataset.act;
     if (f.dataset.ask && !await ask(f.dataset.ask.split("?")[0] + "?", f.dataset.ask.split("?").slice(1).join("?").trim(), label, "danger" in f.dataset)) return;
-    const body = label === "Save" ? fields(f) : f.dataset.body ? JSON.parse(f.dataset.body) : typed(fields(f));
+    const given = fields(f), adds = label === "Enqueue", q = given.queue;
+    if (adds) delete given.queue;
+    const body = adds ? { ...typed(given), command: given.command } : label === "Save" ? given : f.dataset.body ? JSON.parse(f.dataset.body) : typed(given);
     const leaves = label === "Delete" && document.body.dataset.page === "job"; // there is no such page then
     if (leaves) close();
-    const a = await call(f.action, body, label, leaves);
+    const a = await call(f.action + (adds && q ? "?queue=" + encodeURIComponent(q) : ""), body, label, leaves);
+    if (a && adds) f.reset();
     if (leaves) { if (a && !a.failed) location.href = tab.get("list") || base + "/jobs"; else open(); }
     if (a) { const d = f.closest("details"); if (d && label === "Pause") d.open = false; }
   });
