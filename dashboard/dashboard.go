@@ -59,9 +59,14 @@ type Dashboard struct {
 // New makes a Dashboard. Nothing runs before somebody asks for something; Close ends what
 // runs then.
 func New(opt Options) (*Dashboard, error) {
-	d := &Dashboard{opt: opt, base: strings.TrimRight(opt.BasePath, "/"), now: time.Now}
-	if d.base != "" && !strings.HasPrefix(d.base, "/") {
-		return nil, fmt.Errorf("the base path must begin with a slash, not %q", opt.BasePath)
+	d := &Dashboard{opt: opt, base: strings.TrimSuffix(opt.BasePath, "/"), now: time.Now}
+	if err := checkBasePath(d.base); err != nil {
+		return nil, err
+	}
+	for _, host := range opt.AllowHosts {
+		if err := checkHost(host); err != nil {
+			return nil, err
+		}
 	}
 	if opt.Dir == "" {
 		return nil, errors.New("the dashboard needs the directory of a spool")
@@ -76,7 +81,7 @@ func New(opt Options) (*Dashboard, error) {
 		d.opt.Log = slog.New(slog.DiscardHandler)
 	}
 	for _, t := range opt.Tokens {
-		if err := t.validate(); err != nil {
+		if err := t.Validate(); err != nil {
 			return nil, err
 		}
 	}
@@ -85,6 +90,32 @@ func New(opt Options) (*Dashboard, error) {
 	d.scan = newScanner(d)
 	d.root = d.guard(d.routes())
 	return d, nil
+}
+
+// checkBasePath refuses what is no path, or another one for a browser, a proxy or
+// http.ServeMux. Base has no slash at its end.
+func checkBasePath(base string) error {
+	if base == "" {
+		return nil
+	}
+	below, ok := strings.CutPrefix(base, "/")
+	for segment := range strings.SplitSeq(below, "/") {
+		ok = ok && segment != "" && segment != "." && segment != ".." && strings.Trim(segment, nameChars+"~") == ""
+	}
+	if !ok {
+		return fmt.Errorf("the base path must be a slash and a name, such as /queue or /tools/queue, of letters, digits and -._~, not %q", base)
+	}
+	return nil
+}
+
+const nameChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._"
+
+// checkHost refuses what no Host header can be: a URL, above all. It would let nobody in.
+func checkHost(host string) error {
+	if host == "*" || hostOf(host) != "" && strings.Trim(host, nameChars+":[]%") == "" {
+		return nil
+	}
+	return fmt.Errorf("a host that is allowed must be a name such as queue.example.org, an address, or *, not %q", host)
 }
 
 // Close ends the scan, and the connections that are told of changes.

@@ -129,8 +129,23 @@ func TestBasePath(t *testing.T) {
 	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/queue/jobs?state=dead" || !strings.Contains(w.Header().Get("Set-Cookie"), "Path=/queue/;") {
 		t.Errorf("%d %v", w.Code, w.Header())
 	}
-	if _, err := New(Options{Dir: r.dir, BasePath: "queue"}); err == nil {
-		t.Error("a base path without a slash was taken")
+	for _, base := range []string{"queue", "/a//b", "//", "//evil.example", "/../x", "/x/..", "/./x", "/a b", "/{x}", "/q?x", "/q#x", "/<b>", "/%2e", "/ü", `/\x`} {
+		if _, err := New(Options{Dir: r.dir, BasePath: base}); err == nil {
+			t.Errorf("the base path %q was taken", base)
+		}
+	}
+	for _, base := range []string{"", "/", "/queue", "/tools/queue/", "/~me/q.1_2-3"} {
+		d, err := New(Options{Dir: r.dir, BasePath: base})
+		if err != nil {
+			t.Errorf("%q: %v", base, err)
+			continue
+		}
+		d.Close()
+	}
+	for _, host := range []string{"http://x/", "http://x", "x/", "", ":80", "a b", "x,y"} {
+		if _, err := New(Options{Dir: r.dir, AllowHosts: []string{host}}); err == nil {
+			t.Errorf("the host %q was taken", host)
+		}
 	}
 	if _, err := New(Options{Dir: r.dir, Tokens: []Token{{Secret: "short"}}}); err == nil {
 		t.Error("a short token was taken")

@@ -96,7 +96,7 @@ func parseTokens(data []byte) (tokens []Token, err error) {
 		if name, secret, named := strings.Cut(line, ":"); named {
 			t = Token{strings.TrimSpace(name), strings.TrimSpace(secret)}
 		}
-		if err := t.validate(); err != nil {
+		if err := t.Validate(); err != nil {
 			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
 		tokens = append(tokens, t)
@@ -107,7 +107,8 @@ func parseTokens(data []byte) (tokens []Token, err error) {
 	return tokens, lines.Err()
 }
 
-func (t Token) validate() error {
+// Validate refuses a secret that is short enough to be guessed.
+func (t Token) Validate() error {
 	if len(t.Secret) < minToken {
 		return fmt.Errorf("a token must have %d characters or more", minToken)
 	}
