@@ -87,19 +87,24 @@ func (d *Dashboard) actOne(w http.ResponseWriter, r *http.Request) {
 
 // actMany acts on the jobs that the body names, or for which its filter holds.
 func (d *Dashboard) actMany(w http.ResponseWriter, r *http.Request) {
-	_ = http.NewResponseController(w).SetWriteDeadline(d.now().Add(actTime))
 	p, err := d.wanted(r)
 	if err == nil {
 		err = p.checkWhich()
 	}
+	rc := http.NewResponseController(w)
+	_ = rc.SetWriteDeadline(d.now().Add(actTime))
+	_ = rc.SetReadDeadline(time.Time{}) // the body is read; later it would pass for a client that has gone
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	defer context.AfterFunc(d.streams, func() { cancel(errClosed) })()
 	switch {
 	case err != nil:
 		d.answerAct(w, r, p, results{}, err)
 	case p.DryRun:
-		doc, err := d.matched(r.Context(), p, readsAtOnce)
+		doc, err := d.matched(ctx, p, readsAtOnce)
 		answer(w, doc, err)
 	default:
-		res, err := d.act(r.Context(), p)
+		res, err := d.act(ctx, p)
 		d.answerAct(w, r, p, res, err)
 	}
 }
@@ -191,7 +196,12 @@ func (d *Dashboard) actOn(ctx context.Context, a fsq.Act, ids []jobID, t *tally)
 	for range min(actsAtOnce, len(ids)) {
 		workers.Go(func() {
 			for i := range next {
-				q, err := opened(ctx, ids[i])
+				// Who has gone, or ends the program, wants no more of it.
+				var q *fsq.Queue
+				err := context.Cause(ctx)
+				if err == nil {
+					q, err = opened(ctx, ids[i])
+				}
 				if err != nil {
 					text := err.Error()
 					t.add(i, fsq.ActResult{Queue: ids[i].Queue, ID: ids[i].ID, Result: fsq.ResultFailed, Error: &text, Err: err})

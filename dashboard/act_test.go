@@ -1,8 +1,10 @@
 package dashboard
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -469,5 +471,97 @@ func TestRejected(t *testing.T) {
 	}
 	if w := r.get("/api/v1/dead"); !strings.Contains(w.Body.String(), `"rejected":[]`) {
 		t.Errorf("%s", w.Body)
+	}
+}
+
+// An id that several queues have leads to the job of each.
+func TestAmbiguousJob(t *testing.T) {
+	r := newRig(t)
+	r.put(`{"id":"a b","command":"true"}`)
+	r.putIn(r.queue("mail"), `{"id":"a b","command":"false"}`)
+	page := []string{"Accept", "text/html"}
+	w := r.get("/jobs/a%20b", page...)
+	if w.Code != http.StatusConflict {
+		t.Errorf("%d", w.Code)
+	}
+	list := r.get("/jobs", page...).Body.String()
+	for _, queue := range []string{fsq.DefaultQueue, "mail"} {
+		path := jobPath(queue, "a b")
+		if !strings.Contains(w.Body.String(), `href="`+path+`"`) || !strings.Contains(list, `href="`+path+`"`) {
+			t.Errorf("%s is linked from neither: %s", path, w.Body)
+		}
+		if w := r.get(path, page...); w.Code != http.StatusOK {
+			t.Errorf("%s: %d", path, w.Code)
+		}
+	}
+}
+
+// Nothing more is done when who has asked for it has gone.
+func TestActionEndsWithItsClient(t *testing.T) {
+	r := newRig(t)
+	r.mixed()
+	ctx, gone := context.WithCancel(t.Context())
+	gone()
+	var done tally
+	r.d.actOn(ctx, fsq.Act{Action: fsq.ActionHold}, []jobID{{"", "pending"}, {fsq.DefaultQueue, "scheduled"}}, &done)
+	if res := done.results(); res.Done != 0 || res.Failed != 2 || r.state("pending") != fsq.Pending {
+		t.Errorf("%+v", res)
+	}
+}
+
+// An action may take longer than a request may: it is done, and answered.
+func TestLongAction(t *testing.T) {
+	var wait chan struct{}
+	r := newRig(t, func(o *Options) {
+		dir := o.Dir
+		o.Open = func(name string) (*fsq.Queue, error) {
+			if wait != nil {
+				<-wait
+			}
+			return openQueue(dir, name)
+		}
+	})
+	r.mixed()
+	const limit = 50 * time.Millisecond
+	gone := make(chan struct{}, 1)
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		go func() { // it opens the queue when the times are over, or the server takes the client for gone
+			select {
+			case <-time.After(4 * limit):
+			case <-req.Context().Done():
+				gone <- struct{}{}
+			}
+			close(wait)
+		}()
+		r.d.ServeHTTP(w, req)
+	}))
+	srv.Config.ReadTimeout, srv.Config.WriteTimeout = limit, 2*limit
+	wait = make(chan struct{})
+	srv.Start()
+	defer srv.Close()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL+"/api/v1/jobs/hold", strings.NewReader(`{"filter":{"state":"pending"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := srv.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK || !strings.Contains(string(text), `"done":2`) || len(gone) > 0 {
+		t.Errorf("%d %s %v %d", res.StatusCode, text, err, len(gone))
+	}
+}
+
+// What is under way ends with the dashboard, and says how far it has come.
+func TestLongActionEndsWithTheDashboard(t *testing.T) {
+	r := newRig(t)
+	r.mixed()
+	r.d.endStreams()
+	w := r.do("POST", "/api/v1/jobs/hold", `{"ids":[{"id":"pending"},{"id":"scheduled"}]}`)
+	if w.Code == http.StatusOK || !strings.Contains(w.Body.String(), "the dashboard is closed") || r.state("scheduled") != fsq.Scheduled {
+		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }

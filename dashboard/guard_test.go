@@ -3,6 +3,7 @@ package dashboard
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,6 +70,15 @@ func TestGuard(t *testing.T) {
 		{"readiness without a token", closed, "GET", "/readyz", nil, 503},
 		{"a file without a token", closed, "GET", "/static/style.css", nil, 200},
 
+		{"a figure that another page loads", open, "GET", "/metrics", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors"}, 403},
+		{"a page that another page loads", open, "GET", "/jobs", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "cors"}, 403},
+		{"a link of another page", open, "GET", "/jobs", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate"}, 200},
+		{"what this page loads", open, "GET", "/jobs", []string{"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "cors"}, 200},
+		{"a token in the address of a page", closed, "GET", "/jobs?token=" + secret, []string{"Sec-Fetch-Site", "none", "Sec-Fetch-Mode", "navigate"}, 303},
+		{"a token in the address of what a page loads", closed, "GET", "/jobs?token=" + secret, []string{"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "cors"}, 401},
+		{"a token in the address of a call", closed, "GET", "/api/v1/status?token=" + secret, nil, 401},
+		{"a token in the address of figures", closed, "GET", "/metrics?token=" + secret, nil, 401},
+
 		{"looking where nothing may be changed", readOnly, "GET", "/api/v1/jobs", nil, 200},
 		{"a change where nothing may be changed", readOnly, "POST", stop, nil, 403},
 		{"a job where nothing may be changed", readOnly, "POST", "/api/v1/jobs", nil, 403},
@@ -99,6 +109,39 @@ func TestGuard(t *testing.T) {
 	}
 	if strings.Contains(policy, "unsafe") || !strings.HasPrefix(policy, "default-src 'none'") {
 		t.Error(policy)
+	}
+}
+
+// Who was not let in sees nothing of the spool, whatever page refuses him; and a token in an
+// address leads to this dashboard alone.
+func TestStrangersSeeNoPage(t *testing.T) {
+	r := newRig(t, withToken)
+	r.put(`{"id":"a","command":"false","max_retries":0}`)
+	r.work()
+	for _, c := range []struct {
+		method, path string
+		header       []string
+		want         int
+	}{
+		{"GET", "/", []string{"Host", "evil.example"}, 421},
+		{"GET", "/?token=" + secret, []string{"Host", "evil.example"}, 421},
+		{"GET", "/jobs/a", nil, 401},
+		{"GET", "/nothing", nil, 401},
+		{"POST", "/api/v1/jobs/a/retry", nil, 401},
+		{"POST", "/nothing", nil, 401},
+		{"POST", "/api/v1/jobs/a/retry", []string{"Sec-Fetch-Site", "cross-site"}, 403},
+	} {
+		w := r.do(c.method, c.path, "", append([]string{"Accept", "text/html"}, c.header...)...)
+		if text := w.Body.String(); w.Code != c.want || strings.Contains(text, r.dir) || strings.Contains(text, "<nav") || strings.Contains(text, "dead") {
+			t.Errorf("%s %s %v: %d %s", c.method, c.path, c.header, w.Code, text)
+		}
+	}
+	for _, path := range []string{"//evil.example/x", "///evil.example/x", `/\evil.example/x`, "/%5cevil.example", "/%2f%2fevil.example"} {
+		w := r.get(path + "?token=" + secret)
+		to, err := url.Parse(w.Header().Get("Location"))
+		if err != nil || w.Code == 303 && (to.Host != "" || to.IsAbs() || strings.HasPrefix(to.String(), "//") || strings.Contains(to.String(), `\`)) {
+			t.Errorf("%s leads to %d %q", path, w.Code, w.Header().Get("Location"))
+		}
 	}
 }
 

@@ -119,11 +119,11 @@ func (d *Dashboard) usesTokens() bool { return len(d.opt.Tokens) > 0 }
 
 // identify tells whose token, or session, a request has; known says that it has one, or
 // needs none.
-func (d *Dashboard) identify(r *http.Request) (name string, known bool) {
+func (d *Dashboard) identify(r *http.Request, path string) (name string, known bool) {
 	if !d.usesTokens() {
 		return "", true
 	}
-	if t, ok := d.tokenOf(r.URL.Query().Get("token")); ok && reads(r) {
+	if t, ok := d.tokenOf(r.URL.Query().Get("token")); ok && navigates(r, path) {
 		return t.Name, true
 	}
 	if kind, secret, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(kind, "Bearer") {
