@@ -91,9 +91,7 @@ func (d *Dashboard) actMany(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		err = p.checkWhich()
 	}
-	rc := http.NewResponseController(w)
-	_ = rc.SetWriteDeadline(d.now().Add(actTime))
-	_ = rc.SetReadDeadline(time.Time{}) // the body is read; later it would pass for a client that has gone
+	_ = http.NewResponseController(w).SetWriteDeadline(d.now().Add(actTime))
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	defer context.AfterFunc(d.streams, func() { cancel(errClosed) })()
