@@ -311,7 +311,12 @@ func (d *Dashboard) apiQueues(w http.ResponseWriter, r *http.Request) {
 
 func (d *Dashboard) apiQueue(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
-	q := d.snapshot(r.Context()).queue(name)
+	s := d.snapshot(r.Context())
+	q := s.queue(name)
+	if q == nil && s.Err != nil {
+		answer(w, nil, s.Err)
+		return
+	}
 	if q == nil {
 		answer(w, nil, fmt.Errorf("queue %q: %w", name, fsq.ErrNotFound))
 		return

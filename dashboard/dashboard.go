@@ -46,6 +46,7 @@ type Dashboard struct {
 	scan *scanner
 	now  func() time.Time
 
+	spool  presence
 	pages  pages
 	dead   fsq.DeadIndex
 	shared shared
@@ -203,12 +204,16 @@ func (d *Dashboard) queues() ([]*fsq.Queue, error) {
 	return qs, nil
 }
 
-// names are those of the queues that are shown.
+// names are those of the queues that are shown. The error wraps errGone if there is no spool
+// any more.
 func (d *Dashboard) names() ([]string, error) {
+	names, err := fsq.QueueNames(d.opt.Dir)
+	if gone := d.spool.look(d.opt.Dir, err, d.now()); gone != nil {
+		return nil, gone
+	}
 	if len(d.opt.Queues) > 0 {
 		return d.opt.Queues, nil
 	}
-	names, err := fsq.QueueNames(d.opt.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

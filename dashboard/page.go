@@ -194,6 +194,8 @@ func (d *Dashboard) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var ambiguous *ambiguousError
 	var jobs []jobLink
 	switch {
+	case errors.Is(err, errGone):
+		status = http.StatusServiceUnavailable
 	case errors.Is(err, fsq.ErrNotFound):
 		status = http.StatusNotFound
 	case errors.As(err, &ambiguous):

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -60,7 +61,10 @@ func (d *Dashboard) pageJobs(w http.ResponseWriter, r *http.Request) {
 	p.chips()
 	p.columns()
 	status := http.StatusOK
-	if p.Wrong != "" {
+	switch {
+	case errors.Is(err, errGone):
+		status = http.StatusServiceUnavailable
+	case p.Wrong != "":
 		status = http.StatusBadRequest
 	}
 	d.render(w, status, "jobs", p)
