@@ -190,7 +190,7 @@ func (d *Dashboard) where(f filter) ([]*fsq.Queue, fsq.Selector, error) {
 func (d *Dashboard) actOn(ctx context.Context, a fsq.Act, ids []jobID, t *tally) {
 	next := make(chan int)
 	var workers sync.WaitGroup
-	opened := d.opener()
+	opened := d.opener(a)
 	for range min(actsAtOnce, len(ids)) {
 		workers.Go(func() {
 			for i := range next {
@@ -270,12 +270,18 @@ func (t *tally) results() results {
 }
 
 // opener opens each queue once for an action on many jobs.
-func (d *Dashboard) opener() func(context.Context, jobID) (*fsq.Queue, error) {
+func (d *Dashboard) opener(a fsq.Act) func(context.Context, jobID) (*fsq.Queue, error) {
 	var mu sync.Mutex
 	open := map[string]*fsq.Queue{}
 	return func(ctx context.Context, id jobID) (*fsq.Queue, error) {
 		if id.Queue == "" {
-			return d.find(ctx, "", id.ID)
+			q, err := d.find(ctx, "", id.ID)
+			if errors.Is(err, fsq.ErrNotFound) && (a.Action == fsq.ActionRetry || a.Action == fsq.ActionDelete) {
+				if in, rejectErr := d.findRejected(id.ID); !errors.Is(rejectErr, fsq.ErrNotFound) {
+					return in, rejectErr
+				}
+			}
+			return q, err
 		}
 		mu.Lock()
 		defer mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -563,5 +564,53 @@ func TestLongActionEndsWithTheDashboard(t *testing.T) {
 	w := r.do("POST", "/api/v1/jobs/hold", `{"ids":[{"id":"pending"},{"id":"scheduled"}]}`)
 	if w.Code == http.StatusOK || !strings.Contains(w.Body.String(), "the dashboard is closed") || r.state("scheduled") != fsq.Scheduled {
 		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+// A file that never became a job is acted on by its name, in whatever queue it is.
+func TestRejectedByName(t *testing.T) {
+	r := newRig(t)
+	mail := r.queue("mail")
+	for _, action := range []string{fsq.ActionRetry, fsq.ActionDelete} {
+		if err := writeDrop(filepath.Join(mail.Dir(), "pending"), action+".json", "no job"); err != nil {
+			t.Fatal(err)
+		}
+		var name string
+		await(t, "the file is set aside", func() bool {
+			if err := mail.NewWorker(fsq.WorkerOptions{Slots: 1, Drain: true}).Run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			all, err := mail.Rejects()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range all {
+				if r.Dropped == action+".json" {
+					name = r.Name
+				}
+			}
+			return name != ""
+		})
+		if w := r.do("POST", "/api/v1/jobs/"+url.PathEscape(name)+"/hold", ""); w.Code != http.StatusNotFound {
+			t.Errorf("hold: %d %s", w.Code, w.Body)
+		}
+		w := r.do("POST", "/api/v1/jobs/"+url.PathEscape(name)+"/"+action, "")
+		all, err := mail.Rejects()
+		if w.Code != http.StatusOK || err != nil || slices.ContainsFunc(all, func(r fsq.Rejected) bool { return r.Name == name }) {
+			t.Errorf("%s: %d %s, %v %v", action, w.Code, w.Body, all, err)
+		}
+	}
+}
+
+// Who may change nothing is not sent what may be a secret, and the spool is left as it is.
+func TestReadOnlySendsNoEnvironment(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.ReadOnly = true })
+	r.put(`{"id":"a","command":"false","max_retries":0,"env":{"PASSWORD":"hunter2"}}`)
+	r.work()
+	for _, path := range []string{"/jobs/a", "/api/v1/jobs/a", "/api/v1/jobs", "/api/v1/dead", "/dead", "/"} {
+		w := r.get(path, "Accept", "text/html")
+		if text := w.Body.String(); w.Code != 200 || strings.Contains(text, "hunter2") || strings.HasSuffix(path, "/jobs/a") && !strings.Contains(text, "PASSWORD") {
+			t.Errorf("%s: %d %s", path, w.Code, text)
+		}
 	}
 }

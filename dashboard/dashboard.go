@@ -43,6 +43,7 @@ type Dashboard struct {
 	opt  Options
 	base string // BasePath, without a slash at its end
 	root http.Handler
+	mux  *http.ServeMux // of root
 	scan *scanner
 	now  func() time.Time
 
@@ -162,6 +163,7 @@ func (d *Dashboard) allRoutes() []route {
 
 func (d *Dashboard) routes() *http.ServeMux {
 	mux := http.NewServeMux()
+	d.mux = mux
 	for _, r := range d.allRoutes() {
 		method, path, named := strings.Cut(r.pattern, " ")
 		if !named {
@@ -175,8 +177,16 @@ func (d *Dashboard) routes() *http.ServeMux {
 	return mux
 }
 
-// nowhere answers for what there is not.
+// nowhere answers for what there is not, or not by that method.
 func (d *Dashboard) nowhere(w http.ResponseWriter, r *http.Request) {
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		other := &http.Request{Method: method, Host: r.Host, URL: r.URL}
+		if _, pattern := d.mux.Handler(other); strings.HasPrefix(pattern, method+" ") {
+			w.Header().Set("Allow", method)
+			d.refuse(w, r, http.StatusMethodNotAllowed, quote(r.URL.Path)+" takes "+method+" alone")
+			return
+		}
+	}
 	d.refuse(w, r, http.StatusNotFound, "there is nothing at "+quote(r.URL.Path))
 }
 

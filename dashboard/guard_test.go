@@ -87,6 +87,10 @@ func TestGuard(t *testing.T) {
 		{"a directory", open, "GET", "/static/", nil, 404},
 		{"a way out of it", open, "GET", "/static/..%2fpage.go", nil, 404},
 		{"nothing", open, "GET", "/nothing", nil, 404},
+		{"another method of an action", open, "PUT", "/api/v1/jobs/x/retry", nil, 405},
+		{"looking at an action", open, "GET", "/api/v1/workers/stop", nil, 405},
+		{"a change of a page", open, "POST", "/jobs", nil, 405},
+		{"another method of nothing", open, "PUT", "/nothing", nil, 404},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := c.r.do(c.method, c.path, "", c.header...)

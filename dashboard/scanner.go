@@ -200,7 +200,9 @@ func (r *round) run() {
 	close(r.ready)
 	var others sync.WaitGroup
 	defer others.Wait()
-	others.Go(r.record)
+	if !r.s.d.opt.ReadOnly {
+		others.Go(r.record)
+	}
 	others.Go(func() { fsq.WatchQueues(r.ctx, r.s.d.opt.Dir, r.open) })
 	for told := uint64(0); ; {
 		select {
