@@ -165,7 +165,7 @@ func (d *Dashboard) act(ctx context.Context, p *params) (results, error) {
 // tell; 0: all.
 func (d *Dashboard) matched(ctx context.Context, p *params, reads int) (matchDoc, error) {
 	if p.IDs != nil {
-		return matchDoc{len(p.IDs), true}, nil
+		return d.present(ctx, p)
 	}
 	qs, where, err := d.where(p.filter)
 	if err != nil {
@@ -173,6 +173,34 @@ func (d *Dashboard) matched(ctx context.Context, p *params, reads int) (matchDoc
 	}
 	n, exact, err := fsq.Meant(ctx, qs, where, p.act, reads)
 	return matchDoc{n, exact}, err
+}
+
+// present counts those of the ids that are there, whatever their state.
+func (d *Dashboard) present(ctx context.Context, p *params) (matchDoc, error) {
+	doc := matchDoc{Exact: true}
+	in := map[string][]string{}
+	for _, id := range p.IDs {
+		in[id.Queue] = append(in[id.Queue], id.ID)
+	}
+	for queue, ids := range in { // one listing for all of a queue
+		qs, err := d.selected(filter{Queue: queue})
+		if errors.Is(err, fsq.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return doc, err
+		}
+		where, err := fsq.Locate(ctx, qs, ids)
+		if err != nil && !errors.Is(err, fsq.ErrNotFound) {
+			return doc, err
+		}
+		for _, has := range where {
+			if len(has) > 0 {
+				doc.Matched++
+			}
+		}
+	}
+	return doc, nil
 }
 
 // where is a filter for an action: the queues, and which jobs in them. Sort, limit and after

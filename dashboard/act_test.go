@@ -153,6 +153,9 @@ func TestBulk(t *testing.T) {
 		{"retry", `{"filter":{"tag":["x"]}}`, 200, `"id":"dead"`},
 		{"retry", `{"filter":{"exit_code":3}}`, 200, `"id":"dead"`},
 		{"retry", `{"filter":{"exit_code":4}}`, 200, `"done":0`},
+		{"retry", `{"filter":{"exit_code":"4,3"}}`, 200, `"done":1`},
+		{"retry", `{"filter":{"exit_code":[3,4]}}`, 200, `"done":1`},
+		{"hold", `{"ids":[{"id":"pending"},{"queue":"mail","id":"mail-pending"},{"id":"nosuch"},{"queue":"none","id":"x"},{"queue":"mail","id":"pending"}],"dry_run":true}`, 200, `"matched":2,"exact":true`},
 		{"hold", `{"filter":{"queue":"mail"}}`, 200, `"done":1,"failed":0,"results":[{"queue":"mail","id":"mail-pending"`},
 		{"hold", `{"filter":{"queue":"none"}}`, 404, `not found`},
 		{"hold", `{"filter":{"priority":"5.."}}`, 200, `"id":"pending"`},
@@ -436,7 +439,7 @@ func TestFilterInAddress(t *testing.T) {
 		}
 	}
 	for in, want := range map[string]string{
-		"state=nosuch": "no such state", "priority=x": "priority must be", "priority=1...": "priority must be", "exit_code=x": "exit_code must be",
+		"state=nosuch": "no such state", "priority=x": "priority must be", "priority=1...": "priority must be", "exit_code=x": "exit_code must be", "exit_code=3,,4": "exit_code must be",
 		"limit=0": "limit must be", "limit=501": "limit must be", "sort=size": "must be turn, due", "since=x": "since must be", "until=x": "until must be", "command=[*": "must be a glob",
 	} {
 		v, err := url.ParseQuery(in)

@@ -126,10 +126,8 @@ func (p *jobsPage) form() {
 	if len(f.Tags) > 0 {
 		p.Tag, p.OtherTags = f.Tags[0], f.Tags[1:]
 	}
-	if f.ExitCode != nil {
-		p.ExitCode = strconv.Itoa(*f.ExitCode)
-	}
-	p.More = f.Host != "" || f.Worker != "" || f.ExitCode != nil || f.Priority != "" || f.Until != ""
+	p.ExitCode = f.ExitCode
+	p.More = f.Host != "" || f.Worker != "" || f.ExitCode != "" || f.Priority != "" || f.Until != ""
 	bare := f
 	bare.Sort, bare.After, bare.Limit = "", "", 0
 	p.Filtered = len(bare.values()) > 0
@@ -163,8 +161,6 @@ func filterJSON(f filter) string {
 		switch key {
 		case "tag":
 			m[key] = values
-		case "exit_code":
-			m[key] = f.ExitCode
 		case "limit":
 		default:
 			m[key] = values[0]
