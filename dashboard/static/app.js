@@ -189,6 +189,7 @@
         if (e.shiftKey && lastBox?.isConnected) { const bs = boxes(); let [i, j] = [bs.indexOf(lastBox), bs.indexOf(b)]; if (i > j) [i, j] = [j, i]; for (const x of bs.slice(i, j + 1)) x.checked = b.checked; marks(); }
         lastBox = b;
       }
+      if (e.target.id === "pickpage") { for (const x of boxes()) x.checked = true; marks(); }
       if (e.target.id === "pickall") { all = true; marks(); }
       if (e.target.id === "unpick") clear();
       if (e.target.id === "bulk-set") bulkSet();
