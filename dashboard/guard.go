@@ -147,8 +147,7 @@ func remoteHost(r *http.Request) string {
 
 // refuse answers who may not, or cannot, have what he asks for.
 func (d *Dashboard) refuse(w http.ResponseWriter, r *http.Request, status int, problem string) {
-	// A page has the spool and the counts around it, and looks at the queues for that.
-	if d.wantsPage(r) && visitorOf(r.Context()).known {
+	if d.wantsPage(r) {
 		d.pageError(w, r, status, problem)
 		return
 	}
