@@ -87,19 +87,22 @@ func (d *Dashboard) actOne(w http.ResponseWriter, r *http.Request) {
 
 // actMany acts on the jobs that the body names, or for which its filter holds.
 func (d *Dashboard) actMany(w http.ResponseWriter, r *http.Request) {
-	_ = http.NewResponseController(w).SetWriteDeadline(d.now().Add(actTime))
 	p, err := d.wanted(r)
 	if err == nil {
 		err = p.checkWhich()
 	}
+	_ = http.NewResponseController(w).SetWriteDeadline(d.now().Add(actTime))
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	defer context.AfterFunc(d.streams, func() { cancel(errClosed) })()
 	switch {
 	case err != nil:
 		d.answerAct(w, r, p, results{}, err)
 	case p.DryRun:
-		doc, err := d.matched(r.Context(), p, readsAtOnce)
+		doc, err := d.matched(ctx, p, readsAtOnce)
 		answer(w, doc, err)
 	default:
-		res, err := d.act(r.Context(), p)
+		res, err := d.act(ctx, p)
 		d.answerAct(w, r, p, res, err)
 	}
 }
@@ -162,7 +165,7 @@ func (d *Dashboard) act(ctx context.Context, p *params) (results, error) {
 // tell; 0: all.
 func (d *Dashboard) matched(ctx context.Context, p *params, reads int) (matchDoc, error) {
 	if p.IDs != nil {
-		return matchDoc{len(p.IDs), true}, nil
+		return d.present(ctx, p)
 	}
 	qs, where, err := d.where(p.filter)
 	if err != nil {
@@ -170,6 +173,34 @@ func (d *Dashboard) matched(ctx context.Context, p *params, reads int) (matchDoc
 	}
 	n, exact, err := fsq.Meant(ctx, qs, where, p.act, reads)
 	return matchDoc{n, exact}, err
+}
+
+// present counts those of the ids that are there, whatever their state.
+func (d *Dashboard) present(ctx context.Context, p *params) (matchDoc, error) {
+	doc := matchDoc{Exact: true}
+	in := map[string][]string{}
+	for _, id := range p.IDs {
+		in[id.Queue] = append(in[id.Queue], id.ID)
+	}
+	for queue, ids := range in { // one listing for all of a queue
+		qs, err := d.selected(filter{Queue: queue})
+		if errors.Is(err, fsq.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return doc, err
+		}
+		where, err := fsq.Locate(ctx, qs, ids)
+		if err != nil && !errors.Is(err, fsq.ErrNotFound) {
+			return doc, err
+		}
+		for _, has := range where {
+			if len(has) > 0 {
+				doc.Matched++
+			}
+		}
+	}
+	return doc, nil
 }
 
 // where is a filter for an action: the queues, and which jobs in them. Sort, limit and after
@@ -187,11 +218,16 @@ func (d *Dashboard) where(f filter) ([]*fsq.Queue, fsq.Selector, error) {
 func (d *Dashboard) actOn(ctx context.Context, a fsq.Act, ids []jobID, t *tally) {
 	next := make(chan int)
 	var workers sync.WaitGroup
-	opened := d.opener()
+	opened := d.opener(a)
 	for range min(actsAtOnce, len(ids)) {
 		workers.Go(func() {
 			for i := range next {
-				q, err := opened(ctx, ids[i])
+				// Who has gone, or ends the program, wants no more of it.
+				var q *fsq.Queue
+				err := context.Cause(ctx)
+				if err == nil {
+					q, err = opened(ctx, ids[i])
+				}
 				if err != nil {
 					text := err.Error()
 					t.add(i, fsq.ActResult{Queue: ids[i].Queue, ID: ids[i].ID, Result: fsq.ResultFailed, Error: &text, Err: err})
@@ -262,12 +298,18 @@ func (t *tally) results() results {
 }
 
 // opener opens each queue once for an action on many jobs.
-func (d *Dashboard) opener() func(context.Context, jobID) (*fsq.Queue, error) {
+func (d *Dashboard) opener(a fsq.Act) func(context.Context, jobID) (*fsq.Queue, error) {
 	var mu sync.Mutex
 	open := map[string]*fsq.Queue{}
 	return func(ctx context.Context, id jobID) (*fsq.Queue, error) {
 		if id.Queue == "" {
-			return d.find(ctx, "", id.ID)
+			q, err := d.find(ctx, "", id.ID)
+			if errors.Is(err, fsq.ErrNotFound) && (a.Action == fsq.ActionRetry || a.Action == fsq.ActionDelete) {
+				if in, rejectErr := d.findRejected(id.ID); !errors.Is(rejectErr, fsq.ErrNotFound) {
+					return in, rejectErr
+				}
+			}
+			return q, err
 		}
 		mu.Lock()
 		defer mu.Unlock()

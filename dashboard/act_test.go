@@ -1,12 +1,15 @@
 package dashboard
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -150,6 +153,9 @@ func TestBulk(t *testing.T) {
 		{"retry", `{"filter":{"tag":["x"]}}`, 200, `"id":"dead"`},
 		{"retry", `{"filter":{"exit_code":3}}`, 200, `"id":"dead"`},
 		{"retry", `{"filter":{"exit_code":4}}`, 200, `"done":0`},
+		{"retry", `{"filter":{"exit_code":"4,3"}}`, 200, `"done":1`},
+		{"retry", `{"filter":{"exit_code":[3,4]}}`, 200, `"done":1`},
+		{"hold", `{"ids":[{"id":"pending"},{"queue":"mail","id":"mail-pending"},{"id":"nosuch"},{"queue":"none","id":"x"},{"queue":"mail","id":"pending"}],"dry_run":true}`, 200, `"matched":2,"exact":true`},
 		{"hold", `{"filter":{"queue":"mail"}}`, 200, `"done":1,"failed":0,"results":[{"queue":"mail","id":"mail-pending"`},
 		{"hold", `{"filter":{"queue":"none"}}`, 404, `not found`},
 		{"hold", `{"filter":{"priority":"5.."}}`, 200, `"id":"pending"`},
@@ -333,7 +339,8 @@ func TestEnqueue(t *testing.T) {
 		{"", `{"id":"a","command":"echo hi","priority":3}`, "application/json", 201, `"id":"a","queue":"default","state":"pending"`},
 		{"", `{"id":"a","command":"true"}`, "application/json", 409, `a`},
 		{"?queue=mail", `{"id":"a","command":["true"]}`, "application/json", 201, `"queue":"mail"`},
-		{"?queue=none", `{"command":"true"}`, "application/json", 404, `queue \"none\"`},
+		{"?queue=new", `{"id":"a","command":"true","max_retry":1}`, "application/json", 201, `"warnings":["unknown field \"max_retry\" kept as it is; did you mean \"max_retries\"?"]`},
+		{"?queue=NO%20queue", `{"command":"true"}`, "application/json", 400, `queue`},
 		{"?hold=true", `{"command":"true"}`, "application/json", 400, `there is no parameter`},
 		{"", `{"command":3}`, "application/json", 400, `must be a string`},
 		{"", `command=true`, "application/x-www-form-urlencoded", 400, `send the job as JSON`},
@@ -433,7 +440,7 @@ func TestFilterInAddress(t *testing.T) {
 		}
 	}
 	for in, want := range map[string]string{
-		"state=nosuch": "no such state", "priority=x": "priority must be", "priority=1...": "priority must be", "exit_code=x": "exit_code must be",
+		"state=nosuch": "no such state", "priority=x": "priority must be", "priority=1...": "priority must be", "exit_code=x": "exit_code must be", "exit_code=3,,4": "exit_code must be",
 		"limit=0": "limit must be", "limit=501": "limit must be", "sort=size": "must be turn, due", "since=x": "since must be", "until=x": "until must be", "command=[*": "must be a glob",
 	} {
 		v, err := url.ParseQuery(in)
@@ -469,5 +476,145 @@ func TestRejected(t *testing.T) {
 	}
 	if w := r.get("/api/v1/dead"); !strings.Contains(w.Body.String(), `"rejected":[]`) {
 		t.Errorf("%s", w.Body)
+	}
+}
+
+// An id that several queues have leads to the job of each.
+func TestAmbiguousJob(t *testing.T) {
+	r := newRig(t)
+	r.put(`{"id":"a b","command":"true"}`)
+	r.putIn(r.queue("mail"), `{"id":"a b","command":"false"}`)
+	page := []string{"Accept", "text/html"}
+	w := r.get("/jobs/a%20b", page...)
+	if w.Code != http.StatusConflict {
+		t.Errorf("%d", w.Code)
+	}
+	list := r.get("/jobs", page...).Body.String()
+	for _, queue := range []string{fsq.DefaultQueue, "mail"} {
+		path := jobPath(queue, "a b")
+		if !strings.Contains(w.Body.String(), `href="`+path+`"`) || !strings.Contains(list, `href="`+path+`"`) {
+			t.Errorf("%s is linked from neither: %s", path, w.Body)
+		}
+		if w := r.get(path, page...); w.Code != http.StatusOK {
+			t.Errorf("%s: %d", path, w.Code)
+		}
+	}
+}
+
+// Nothing more is done when who has asked for it has gone.
+func TestActionEndsWithItsClient(t *testing.T) {
+	r := newRig(t)
+	r.mixed()
+	ctx, gone := context.WithCancel(t.Context())
+	gone()
+	var done tally
+	r.d.actOn(ctx, fsq.Act{Action: fsq.ActionHold}, []jobID{{"", "pending"}, {fsq.DefaultQueue, "scheduled"}}, &done)
+	if res := done.results(); res.Done != 0 || res.Failed != 2 || r.state("pending") != fsq.Pending {
+		t.Errorf("%+v", res)
+	}
+}
+
+// An action may take longer than a request may: it is done, and answered.
+func TestLongAction(t *testing.T) {
+	var wait chan struct{}
+	r := newRig(t, func(o *Options) {
+		dir := o.Dir
+		o.Open = func(name string) (*fsq.Queue, error) {
+			if wait != nil {
+				<-wait
+			}
+			return openQueue(dir, name)
+		}
+	})
+	r.mixed()
+	const limit = 50 * time.Millisecond
+	gone := make(chan struct{}, 1)
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		go func() { // it opens the queue when the times are over, or the server takes the client for gone
+			select {
+			case <-time.After(4 * limit):
+			case <-req.Context().Done():
+				gone <- struct{}{}
+			}
+			close(wait)
+		}()
+		r.d.ServeHTTP(w, req)
+	}))
+	srv.Config.ReadTimeout, srv.Config.WriteTimeout = limit, 2*limit
+	wait = make(chan struct{})
+	srv.Start()
+	defer srv.Close()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL+"/api/v1/jobs/hold", strings.NewReader(`{"filter":{"state":"pending"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := srv.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK || !strings.Contains(string(text), `"done":2`) || len(gone) > 0 {
+		t.Errorf("%d %s %v %d", res.StatusCode, text, err, len(gone))
+	}
+}
+
+// What is under way ends with the dashboard, and says how far it has come.
+func TestLongActionEndsWithTheDashboard(t *testing.T) {
+	r := newRig(t)
+	r.mixed()
+	r.d.endStreams()
+	w := r.do("POST", "/api/v1/jobs/hold", `{"ids":[{"id":"pending"},{"id":"scheduled"}]}`)
+	if w.Code == http.StatusOK || !strings.Contains(w.Body.String(), "the dashboard is closed") || r.state("scheduled") != fsq.Scheduled {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+// A file that never became a job is acted on by its name, in whatever queue it is.
+func TestRejectedByName(t *testing.T) {
+	r := newRig(t)
+	mail := r.queue("mail")
+	for _, action := range []string{fsq.ActionRetry, fsq.ActionDelete} {
+		if err := writeDrop(filepath.Join(mail.Dir(), "pending"), action+".json", "no job"); err != nil {
+			t.Fatal(err)
+		}
+		var name string
+		await(t, "the file is set aside", func() bool {
+			if err := mail.NewWorker(fsq.WorkerOptions{Slots: 1, Drain: true}).Run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			all, err := mail.Rejects()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range all {
+				if r.Dropped == action+".json" {
+					name = r.Name
+				}
+			}
+			return name != ""
+		})
+		if w := r.do("POST", "/api/v1/jobs/"+url.PathEscape(name)+"/hold", ""); w.Code != http.StatusNotFound {
+			t.Errorf("hold: %d %s", w.Code, w.Body)
+		}
+		w := r.do("POST", "/api/v1/jobs/"+url.PathEscape(name)+"/"+action, "")
+		all, err := mail.Rejects()
+		if w.Code != http.StatusOK || err != nil || slices.ContainsFunc(all, func(r fsq.Rejected) bool { return r.Name == name }) {
+			t.Errorf("%s: %d %s, %v %v", action, w.Code, w.Body, all, err)
+		}
+	}
+}
+
+// Who may change nothing is not sent what may be a secret, and the spool is left as it is.
+func TestReadOnlySendsNoEnvironment(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.ReadOnly = true })
+	r.put(`{"id":"a","command":"false","max_retries":0,"env":{"PASSWORD":"hunter2"}}`)
+	r.work()
+	for _, path := range []string{"/jobs/a", "/api/v1/jobs/a", "/api/v1/jobs", "/api/v1/dead", "/dead", "/"} {
+		w := r.get(path, "Accept", "text/html")
+		if text := w.Body.String(); w.Code != 200 || strings.Contains(text, "hunter2") || strings.HasSuffix(path, "/jobs/a") && !strings.Contains(text, "PASSWORD") {
+			t.Errorf("%s: %d %s", path, w.Code, text)
+		}
 	}
 }

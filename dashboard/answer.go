@@ -66,6 +66,8 @@ func statusOfError(err error) int {
 		}
 	)
 	switch {
+	case is(errGone):
+		return http.StatusServiceUnavailable
 	case errors.As(err, &large):
 		return http.StatusRequestEntityTooLarge
 	case errors.As(err, &bad), errors.As(err, &field), errors.As(err, &key), errors.As(err, &state), is(fsq.ErrInvalidQueue, fsq.ErrSignal):

@@ -115,6 +115,9 @@ func (d *Dashboard) apiStats(w http.ResponseWriter, r *http.Request) {
 	answer(w, doc, err)
 }
 
+// maxSpan is how far back the histories reach.
+const maxSpan = 31 * 24 * time.Hour
+
 func (d *Dashboard) apiHistory(w http.ResponseWriter, r *http.Request) {
 	v := r.URL.Query()
 	err := onlyQuery(r, "queue", "span", "step")
@@ -128,6 +131,9 @@ func (d *Dashboard) apiHistory(w http.ResponseWriter, r *http.Request) {
 				err = badf("%s %v", p.name, err)
 			}
 		}
+	}
+	if err == nil && span > maxSpan {
+		err = badf("span must be 31d at most, not %s", quote(v.Get("span")))
 	}
 	var qs []*fsq.Queue
 	if err == nil {
@@ -187,9 +193,11 @@ func (d *Dashboard) page(ctx context.Context, f filter) (fsq.JobPage, error) {
 	}
 	total := d.total(ctx, f)
 	opt.Total, opt.Reads = total == nil, readsAtOnce
-	ctx, cancel := context.WithTimeout(ctx, listTime)
-	defer cancel()
-	page, err := fsq.Page(ctx, qs, opt)
+	page, err := listPage(ctx, qs, opt)
+	if opt.Total && errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		opt.Total = false // to count them all takes too long, but the newest may be found sooner
+		page, err = listPage(ctx, qs, opt)
+	}
 	if total != nil {
 		page.Total = total
 		*total = max(*total, len(page.Jobs)) // the list is a moment newer
@@ -198,6 +206,13 @@ func (d *Dashboard) page(ctx context.Context, f filter) (fsq.JobPage, error) {
 		page.Jobs = []fsq.JobInfo{}
 	}
 	return page, err
+}
+
+// listPage is fsq.Page with a bound.
+func listPage(ctx context.Context, qs []*fsq.Queue, opt fsq.ListOptions) (fsq.JobPage, error) {
+	ctx, cancel := context.WithTimeout(ctx, listTime)
+	defer cancel()
+	return fsq.Page(ctx, qs, opt)
 }
 
 // total is how many jobs a filter means that asks for states and a queue alone: the scan that
@@ -241,6 +256,9 @@ func (d *Dashboard) apiJobs(w http.ResponseWriter, r *http.Request) {
 	}
 	if err == nil {
 		doc.JobPage, err = d.page(r.Context(), f)
+		for i, j := range doc.Jobs {
+			doc.Jobs[i] = d.shown(j)
+		}
 		doc.More = doc.Next != ""
 	}
 	answer(w, doc, err)
@@ -252,7 +270,7 @@ func (d *Dashboard) apiJob(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		j, err = q.Get(r.Context(), r.PathValue("id"))
 	}
-	answer(w, j, err)
+	answer(w, d.shown(j), err)
 }
 
 func (d *Dashboard) apiExplain(w http.ResponseWriter, r *http.Request) {
@@ -277,7 +295,25 @@ func (d *Dashboard) apiDead(w http.ResponseWriter, r *http.Request) {
 		err = errors.Join(err, deadErr)
 		doc.Jobs, doc.Rejected = append(doc.Jobs, jobs...), append(doc.Rejected, rejected...)
 	}
+	for i, j := range doc.Jobs {
+		doc.Jobs[i] = d.shown(j)
+	}
 	answer(w, doc, err)
+}
+
+// shown is a job as it is shown: where nothing may be changed the values of its environment,
+// which often are secrets, are not sent.
+func (d *Dashboard) shown(i fsq.JobInfo) fsq.JobInfo {
+	if !d.opt.ReadOnly || i.Job == nil || len(i.Job.Env) == 0 {
+		return i
+	}
+	j := *i.Job
+	j.Env = make(map[string]string, len(i.Job.Env))
+	for key := range i.Job.Env {
+		j.Env[key] = "…"
+	}
+	i.Job = &j
+	return i
 }
 
 func (d *Dashboard) apiDeadGroups(w http.ResponseWriter, r *http.Request) {
@@ -302,7 +338,12 @@ func (d *Dashboard) apiQueues(w http.ResponseWriter, r *http.Request) {
 
 func (d *Dashboard) apiQueue(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
-	q := d.snapshot(r.Context()).queue(name)
+	s := d.snapshot(r.Context())
+	q := s.queue(name)
+	if q == nil && s.Err != nil {
+		answer(w, nil, s.Err)
+		return
+	}
 	if q == nil {
 		answer(w, nil, fmt.Errorf("queue %q: %w", name, fsq.ErrNotFound))
 		return
@@ -411,6 +452,9 @@ func (d *Dashboard) sendLog(w http.ResponseWriter, r *http.Request) error {
 		if tail, err = fsq.ParseSize(s); err != nil || tail < 1 {
 			return badf("tail must be a number of bytes, not %s", quote(s))
 		}
+		if tail > maxTail {
+			return badf("tail must be 64MiB at most, not %s", quote(s))
+		}
 	}
 	id := r.PathValue("id")
 	q, err := d.find(r.Context(), v.Get("queue"), id)
@@ -430,7 +474,7 @@ func (d *Dashboard) sendLog(w http.ResponseWriter, r *http.Request) error {
 		}
 		size = info.Size()
 	}
-	n := min(tail, maxTail, size)
+	n := min(tail, size)
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("Content-Disposition", fmt.Sprintf(`attachment; filename="%s.a%d.%s.txt"`, fileName(id), a.Number, r.PathValue("stream")))

@@ -33,6 +33,8 @@ func TestCalls(t *testing.T) {
 		{"/api/v1/history", 200, `"step_seconds":60`},
 		{"/api/v1/history?queue=mail&span=30d&step=6h", 200, `"queue":"mail"`},
 		{"/api/v1/history?span=long", 400, `span must be`},
+		{"/api/v1/history?span=40d", 400, `span must be 31d at most`},
+		{"/api/v1/jobs/dead/logs/stdout?tail=1GiB", 400, `tail must be 64MiB at most`},
 		{"/api/v1/jobs", 200, `"total":8`},
 		{"/api/v1/jobs?state=dead", 200, `"id":"dead"`},
 		{"/api/v1/jobs?state=none", 400, `no such state`},

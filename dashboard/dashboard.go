@@ -43,9 +43,11 @@ type Dashboard struct {
 	opt  Options
 	base string // BasePath, without a slash at its end
 	root http.Handler
+	mux  *http.ServeMux // of root
 	scan *scanner
 	now  func() time.Time
 
+	spool  presence
 	pages  pages
 	dead   fsq.DeadIndex
 	shared shared
@@ -59,9 +61,14 @@ type Dashboard struct {
 // New makes a Dashboard. Nothing runs before somebody asks for something; Close ends what
 // runs then.
 func New(opt Options) (*Dashboard, error) {
-	d := &Dashboard{opt: opt, base: strings.TrimRight(opt.BasePath, "/"), now: time.Now}
-	if d.base != "" && !strings.HasPrefix(d.base, "/") {
-		return nil, fmt.Errorf("the base path must begin with a slash, not %q", opt.BasePath)
+	d := &Dashboard{opt: opt, base: strings.TrimSuffix(opt.BasePath, "/"), now: time.Now}
+	if err := checkBasePath(d.base); err != nil {
+		return nil, err
+	}
+	for _, host := range opt.AllowHosts {
+		if err := checkHost(host); err != nil {
+			return nil, err
+		}
 	}
 	if opt.Dir == "" {
 		return nil, errors.New("the dashboard needs the directory of a spool")
@@ -76,7 +83,7 @@ func New(opt Options) (*Dashboard, error) {
 		d.opt.Log = slog.New(slog.DiscardHandler)
 	}
 	for _, t := range opt.Tokens {
-		if err := t.validate(); err != nil {
+		if err := t.Validate(); err != nil {
 			return nil, err
 		}
 	}
@@ -85,6 +92,32 @@ func New(opt Options) (*Dashboard, error) {
 	d.scan = newScanner(d)
 	d.root = d.guard(d.routes())
 	return d, nil
+}
+
+// checkBasePath refuses what is no path, or another one for a browser, a proxy or
+// http.ServeMux. Base has no slash at its end.
+func checkBasePath(base string) error {
+	if base == "" {
+		return nil
+	}
+	below, ok := strings.CutPrefix(base, "/")
+	for segment := range strings.SplitSeq(below, "/") {
+		ok = ok && segment != "" && segment != "." && segment != ".." && strings.Trim(segment, nameChars+"~") == ""
+	}
+	if !ok {
+		return fmt.Errorf("the base path must be a slash and a name, such as /queue or /tools/queue, of letters, digits and -._~, not %q", base)
+	}
+	return nil
+}
+
+const nameChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._"
+
+// checkHost refuses what no Host header can be: a URL, above all. It would let nobody in.
+func checkHost(host string) error {
+	if host == "*" || hostOf(host) != "" && strings.Trim(host, nameChars+":[]%") == "" {
+		return nil
+	}
+	return fmt.Errorf("a host that is allowed must be a name such as queue.example.org, an address, or *, not %q", host)
 }
 
 // Close ends the scan, and the connections that are told of changes.
@@ -130,6 +163,7 @@ func (d *Dashboard) allRoutes() []route {
 
 func (d *Dashboard) routes() *http.ServeMux {
 	mux := http.NewServeMux()
+	d.mux = mux
 	for _, r := range d.allRoutes() {
 		method, path, named := strings.Cut(r.pattern, " ")
 		if !named {
@@ -143,8 +177,16 @@ func (d *Dashboard) routes() *http.ServeMux {
 	return mux
 }
 
-// nowhere answers for what there is not.
+// nowhere answers for what there is not, or not by that method.
 func (d *Dashboard) nowhere(w http.ResponseWriter, r *http.Request) {
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		other := &http.Request{Method: method, Host: r.Host, URL: r.URL}
+		if _, pattern := d.mux.Handler(other); strings.HasPrefix(pattern, method+" ") {
+			w.Header().Set("Allow", method)
+			d.refuse(w, r, http.StatusMethodNotAllowed, quote(r.URL.Path)+" takes "+method+" alone")
+			return
+		}
+	}
 	d.refuse(w, r, http.StatusNotFound, "there is nothing at "+quote(r.URL.Path))
 }
 
@@ -172,12 +214,16 @@ func (d *Dashboard) queues() ([]*fsq.Queue, error) {
 	return qs, nil
 }
 
-// names are those of the queues that are shown.
+// names are those of the queues that are shown. The error wraps errGone if there is no spool
+// any more.
 func (d *Dashboard) names() ([]string, error) {
+	names, err := fsq.QueueNames(d.opt.Dir)
+	if gone := d.spool.look(d.opt.Dir, err, d.now()); gone != nil {
+		return nil, gone
+	}
 	if len(d.opt.Queues) > 0 {
 		return d.opt.Queues, nil
 	}
-	names, err := fsq.QueueNames(d.opt.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

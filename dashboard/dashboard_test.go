@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -160,4 +161,54 @@ func object(t *testing.T, w *httptest.ResponseRecorder) map[string]any {
 // form makes a header of a request a plain form's.
 func form() []string {
 	return []string{"Content-Type", "application/x-www-form-urlencoded", "Accept", "text/html"}
+}
+
+// A spool that is gone is no empty one: whoever looks is told, until it is back.
+func TestSpoolIsGone(t *testing.T) {
+	for _, only := range [][]string{nil, {fsq.DefaultQueue}} {
+		r := newRig(t, func(o *Options) { o.Queues = only })
+		id := r.put(`{"command":"true"}`)
+		_, leave := r.d.scan.look()
+		defer leave()
+		page := []string{"Accept", "text/html"}
+		status := func(path string) int { return r.get(path, page...).Code }
+		if n := status("/api/v1/status"); n != 200 {
+			t.Fatal(n)
+		}
+		if err := os.Rename(r.dir, r.dir+".moved"); err != nil {
+			t.Fatal(err)
+		}
+		await(t, "it is seen to be gone", func() bool { return status("/api/v1/status") == 503 })
+		for path, want := range map[string]int{
+			"/api/v1/jobs": 503, "/api/v1/queues": 503, "/api/v1/queues/default": 503, "/api/v1/workers": 503, "/api/v1/stats": 503,
+			"/api/v1/jobs/" + id: 503, "/api/v1/dead": 503, "/metrics": 503, "/readyz": 503, "/jobs": 503, "/jobs/" + id: 503,
+			"/": 200, "/queues": 200, "/workers": 200, "/healthz": 200,
+		} {
+			if n := status(path); n != want {
+				t.Errorf("%s: %d, want %d", path, n, want)
+			}
+		}
+		if text := r.get("/", page...).Body.String(); !strings.Contains(text, "is gone since 2") || strings.Contains(text, "There is no spool yet") {
+			t.Errorf("%s", text)
+		}
+		if err := os.Rename(r.dir+".moved", r.dir); err != nil {
+			t.Fatal(err)
+		}
+		await(t, "it is back", func() bool {
+			w := r.get("/api/v1/status")
+			return w.Code == 200 && strings.Contains(w.Body.String(), `"pending":1`)
+		})
+		// Another spool in its place is followed.
+		if err := os.RemoveAll(r.dir); err != nil {
+			t.Fatal(err)
+		}
+		await(t, "it is gone again", func() bool { return status("/api/v1/status") == 503 })
+		q, err := fsq.Open(r.dir, fsq.DefaultConfig())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.putIn(q, `{"command":"true"}`)
+		r.putIn(q, `{"command":"true"}`)
+		await(t, "the other one is seen", func() bool { return strings.Contains(r.get("/api/v1/status").Body.String(), `"pending":2`) })
+	}
 }

@@ -2,9 +2,11 @@ package dashboard
 
 import (
 	"cmp"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/queuectl/queuectl/fsq"
 )
@@ -24,28 +26,56 @@ func (d *Dashboard) enqueue(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusCreated, j)
 }
 
-func (d *Dashboard) put(r *http.Request) (fsq.JobInfo, error) {
+// enqueuedDoc is a job that was taken.
+type enqueuedDoc struct {
+	fsq.JobInfo
+	Warnings []string `json:"warnings"` // of fields that mean nothing, and are kept
+}
+
+func (d *Dashboard) put(r *http.Request) (doc enqueuedDoc, err error) {
 	if err := onlyQuery(r, "queue"); err != nil {
-		return fsq.JobInfo{}, err
+		return doc, err
 	}
 	if form, err := body(r); err != nil || form {
-		return fsq.JobInfo{}, badf("send the job as JSON, with Content-Type: application/json")
+		return doc, badf("send the job as JSON, with Content-Type: application/json")
 	}
 	data, err := io.ReadAll(r.Body)
 	if err != nil {
-		return fsq.JobInfo{}, err
+		return doc, err
 	}
 	j, err := fsq.ParseJob(data, d.now())
 	if err != nil {
-		return fsq.JobInfo{}, err
+		return doc, err
 	}
-	q, err := d.queue(cmp.Or(r.URL.Query().Get("queue"), fsq.DefaultQueue))
+	doc.Warnings = []string{}
+	for _, u := range j.Unknown() {
+		text := "unknown field " + quote(u.Name) + " kept as it is"
+		if u.Nearest != "" {
+			text += "; did you mean " + quote(u.Nearest) + "?"
+		}
+		doc.Warnings = append(doc.Warnings, text)
+	}
+	q, err := d.made(cmp.Or(r.URL.Query().Get("queue"), fsq.DefaultQueue))
 	if err != nil {
-		return fsq.JobInfo{}, err
+		return doc, err
 	}
 	if j, err = q.Enqueue(r.Context(), j); err != nil {
-		return fsq.JobInfo{}, err
+		return doc, err
 	}
 	d.scan.nudge()
-	return q.Get(r.Context(), j.ID)
+	doc.JobInfo, err = q.Get(r.Context(), j.ID)
+	return doc, err
+}
+
+// made is a queue, which is made if it is not there and may be shown. A spool that is gone is
+// not made again.
+func (d *Dashboard) made(name string) (*fsq.Queue, error) {
+	q, err := d.queue(name)
+	if !errors.Is(err, fsq.ErrNotFound) || len(d.opt.Queues) > 0 && !slices.Contains(d.opt.Queues, name) {
+		return q, err
+	}
+	if _, err := fsq.OpenQueue(d.opt.Dir, name, fsq.DefaultConfig()); err != nil {
+		return nil, err
+	}
+	return d.opt.Open(name)
 }

@@ -26,7 +26,7 @@ type filter struct {
 	Priority string   // N, N.., ..N or N..M
 	Host     string
 	Worker   string
-	ExitCode *int
+	ExitCode string // one, or several with commas
 	Command  string // a text in it; with * or ? a glob of it all
 	Error    string // a text in it
 	Group    string // the key of a group of dead jobs
@@ -35,6 +35,8 @@ type filter struct {
 	Sort     string // an fsq.Sort, "-" before it for the reverse
 	Limit    int
 	After    string // where the page before ended
+
+	exitCodes []int
 
 	state string // as given: "failed" stays that
 }
@@ -62,12 +64,15 @@ func parseFilter(v url.Values) (filter, error) {
 			f.Tags = append(f.Tags, t)
 		}
 	}
-	if s := v.Get("exit_code"); s != "" {
-		n, err := strconv.Atoi(s)
-		if err != nil {
-			return f, badf("exit_code must be a whole number, not %s", quote(s))
+	f.ExitCode = strings.Trim(strings.Join(v["exit_code"], ","), ",")
+	if f.ExitCode != "" {
+		for s := range strings.SplitSeq(f.ExitCode, ",") {
+			n, err := strconv.Atoi(strings.TrimSpace(s))
+			if err != nil {
+				return f, badf("exit_code must be a whole number, or several with commas, not %s", quote(f.ExitCode))
+			}
+			f.exitCodes = append(f.exitCodes, n)
 		}
-		f.ExitCode = &n
 	}
 	if s := v.Get("limit"); s != "" {
 		if f.Limit, err = strconv.Atoi(s); err != nil || f.Limit < 1 || f.Limit > maxLimit {
@@ -97,9 +102,7 @@ func (f filter) values() url.Values {
 	set("priority", f.Priority)
 	set("host", f.Host)
 	set("worker", f.Worker)
-	if f.ExitCode != nil {
-		set("exit_code", strconv.Itoa(*f.ExitCode))
-	}
+	set("exit_code", f.ExitCode)
 	set("command", f.Command)
 	set("error", f.Error)
 	set("group", f.Group)
@@ -168,15 +171,12 @@ func filterValues(doc map[string]any) (url.Values, error) {
 
 // selector is the filter for fsq; ages are relative to now.
 func (f filter) selector(now time.Time) (fsq.Selector, error) {
-	sel := fsq.Selector{States: f.States, Tags: f.Tags, Error: f.Error, Group: f.Group, All: true}
+	sel := fsq.Selector{States: f.States, Tags: f.Tags, Error: f.Error, Group: f.Group, ExitCodes: f.exitCodes, All: true}
 	if f.Host != "" {
 		sel.Hosts = []string{f.Host}
 	}
 	if f.Worker != "" {
 		sel.Workers = []string{f.Worker}
-	}
-	if f.ExitCode != nil {
-		sel.ExitCodes = []int{*f.ExitCode}
 	}
 	if strings.ContainsAny(f.Command, "*?") {
 		sel.Command = f.Command

@@ -41,12 +41,12 @@ func (d *Dashboard) guard(next http.Handler) http.Handler {
 			http.NotFound(w, r)
 			return
 		}
-		if err := crossOrigin.Check(r); err != nil {
-			d.refuse(w, r, http.StatusForbidden, "a page of another origin may not change anything here")
+		if err := crossOrigin.Check(r); err != nil || loadedElsewhere(r) {
+			d.refuse(w, r, http.StatusForbidden, "a page of another origin may lead here, but not load or change anything")
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-		name, known := d.identify(r)
+		name, known := d.identify(r, path)
 		if known {
 			r = r.WithContext(context.WithValue(r.Context(), visitorKey{}, visitor{name, known}))
 		}
@@ -58,7 +58,7 @@ func (d *Dashboard) guard(next http.Handler) http.Handler {
 			d.refuse(w, r, http.StatusForbidden, "this dashboard is read-only")
 			return
 		}
-		if token := r.URL.Query().Get("token"); token != "" && reads(r) && d.usesTokens() {
+		if token := r.URL.Query().Get("token"); token != "" && navigates(r, path) && d.usesTokens() {
 			d.admit(w, r, token)
 			return
 		}
@@ -92,6 +92,19 @@ func actor(ctx context.Context) string {
 }
 
 func reads(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
+
+// loadedElsewhere reports whether a page of another site has a browser load this, and does
+// not just lead there: it could tell from the time what there is, and keep the queues busy.
+func loadedElsewhere(r *http.Request) bool {
+	return r.Header.Get("Sec-Fetch-Site") == "cross-site" && r.Header.Get("Sec-Fetch-Mode") != "navigate"
+}
+
+// navigates reports whether somebody may have typed the address of a page, or followed a
+// link to it. Programs that know nothing of Sec-Fetch-Mode do not say otherwise.
+func navigates(r *http.Request, path string) bool {
+	mode := r.Header.Get("Sec-Fetch-Mode")
+	return reads(r) && (mode == "" || mode == "navigate") && !strings.HasPrefix(path, "/api/") && path != "/events" && path != "/metrics"
+}
 
 // open reports whether a path needs no token: it shows nothing of the spool.
 func open(path string) bool {

@@ -3,6 +3,7 @@ package dashboard
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,6 +70,15 @@ func TestGuard(t *testing.T) {
 		{"readiness without a token", closed, "GET", "/readyz", nil, 503},
 		{"a file without a token", closed, "GET", "/static/style.css", nil, 200},
 
+		{"a figure that another page loads", open, "GET", "/metrics", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors"}, 403},
+		{"a page that another page loads", open, "GET", "/jobs", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "cors"}, 403},
+		{"a link of another page", open, "GET", "/jobs", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate"}, 200},
+		{"what this page loads", open, "GET", "/jobs", []string{"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "cors"}, 200},
+		{"a token in the address of a page", closed, "GET", "/jobs?token=" + secret, []string{"Sec-Fetch-Site", "none", "Sec-Fetch-Mode", "navigate"}, 303},
+		{"a token in the address of what a page loads", closed, "GET", "/jobs?token=" + secret, []string{"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "cors"}, 401},
+		{"a token in the address of a call", closed, "GET", "/api/v1/status?token=" + secret, nil, 401},
+		{"a token in the address of figures", closed, "GET", "/metrics?token=" + secret, nil, 401},
+
 		{"looking where nothing may be changed", readOnly, "GET", "/api/v1/jobs", nil, 200},
 		{"a change where nothing may be changed", readOnly, "POST", stop, nil, 403},
 		{"a job where nothing may be changed", readOnly, "POST", "/api/v1/jobs", nil, 403},
@@ -77,6 +87,10 @@ func TestGuard(t *testing.T) {
 		{"a directory", open, "GET", "/static/", nil, 404},
 		{"a way out of it", open, "GET", "/static/..%2fpage.go", nil, 404},
 		{"nothing", open, "GET", "/nothing", nil, 404},
+		{"another method of an action", open, "PUT", "/api/v1/jobs/x/retry", nil, 405},
+		{"looking at an action", open, "GET", "/api/v1/workers/stop", nil, 405},
+		{"a change of a page", open, "POST", "/jobs", nil, 405},
+		{"another method of nothing", open, "PUT", "/nothing", nil, 404},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := c.r.do(c.method, c.path, "", c.header...)
@@ -99,6 +113,39 @@ func TestGuard(t *testing.T) {
 	}
 	if strings.Contains(policy, "unsafe") || !strings.HasPrefix(policy, "default-src 'none'") {
 		t.Error(policy)
+	}
+}
+
+// Who was not let in sees nothing of the spool, whatever page refuses him; and a token in an
+// address leads to this dashboard alone.
+func TestStrangersSeeNoPage(t *testing.T) {
+	r := newRig(t, withToken)
+	r.put(`{"id":"a","command":"false","max_retries":0}`)
+	r.work()
+	for _, c := range []struct {
+		method, path string
+		header       []string
+		want         int
+	}{
+		{"GET", "/", []string{"Host", "evil.example"}, 421},
+		{"GET", "/?token=" + secret, []string{"Host", "evil.example"}, 421},
+		{"GET", "/jobs/a", nil, 401},
+		{"GET", "/nothing", nil, 401},
+		{"POST", "/api/v1/jobs/a/retry", nil, 401},
+		{"POST", "/nothing", nil, 401},
+		{"POST", "/api/v1/jobs/a/retry", []string{"Sec-Fetch-Site", "cross-site"}, 403},
+	} {
+		w := r.do(c.method, c.path, "", append([]string{"Accept", "text/html"}, c.header...)...)
+		if text := w.Body.String(); w.Code != c.want || strings.Contains(text, r.dir) || strings.Contains(text, "<nav") || strings.Contains(text, "dead") {
+			t.Errorf("%s %s %v: %d %s", c.method, c.path, c.header, w.Code, text)
+		}
+	}
+	for _, path := range []string{"//evil.example/x", "///evil.example/x", `/\evil.example/x`, "/%5cevil.example", "/%2f%2fevil.example"} {
+		w := r.get(path + "?token=" + secret)
+		to, err := url.Parse(w.Header().Get("Location"))
+		if err != nil || w.Code == 303 && (to.Host != "" || to.IsAbs() || strings.HasPrefix(to.String(), "//") || strings.Contains(to.String(), `\`)) {
+			t.Errorf("%s leads to %d %q", path, w.Code, w.Header().Get("Location"))
+		}
 	}
 }
 
@@ -129,8 +176,23 @@ func TestBasePath(t *testing.T) {
 	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/queue/jobs?state=dead" || !strings.Contains(w.Header().Get("Set-Cookie"), "Path=/queue/;") {
 		t.Errorf("%d %v", w.Code, w.Header())
 	}
-	if _, err := New(Options{Dir: r.dir, BasePath: "queue"}); err == nil {
-		t.Error("a base path without a slash was taken")
+	for _, base := range []string{"queue", "/a//b", "//", "//evil.example", "/../x", "/x/..", "/./x", "/a b", "/{x}", "/q?x", "/q#x", "/<b>", "/%2e", "/ü", `/\x`} {
+		if _, err := New(Options{Dir: r.dir, BasePath: base}); err == nil {
+			t.Errorf("the base path %q was taken", base)
+		}
+	}
+	for _, base := range []string{"", "/", "/queue", "/tools/queue/", "/~me/q.1_2-3"} {
+		d, err := New(Options{Dir: r.dir, BasePath: base})
+		if err != nil {
+			t.Errorf("%q: %v", base, err)
+			continue
+		}
+		d.Close()
+	}
+	for _, host := range []string{"http://x/", "http://x", "x/", "", ":80", "a b", "x,y"} {
+		if _, err := New(Options{Dir: r.dir, AllowHosts: []string{host}}); err == nil {
+			t.Errorf("the host %q was taken", host)
+		}
 	}
 	if _, err := New(Options{Dir: r.dir, Tokens: []Token{{Secret: "short"}}}); err == nil {
 		t.Error("a short token was taken")

@@ -169,16 +169,18 @@ type bare struct {
 type message struct {
 	frame
 	Heading, Text string
+	Jobs          []jobLink // that may be meant
 }
 
 // pageError is the page for whoever asked for something that there is not, or that failed.
-func (d *Dashboard) pageError(w http.ResponseWriter, r *http.Request, status int, problem string) {
+func (d *Dashboard) pageError(w http.ResponseWriter, r *http.Request, status int, problem string, jobs ...jobLink) {
 	if !visitorOf(r.Context()).known {
 		// Who was not let in sees nothing of the spool, not even how many jobs there are.
 		d.render(w, status, "bare", bare{Assets: staticVersion(), Title: http.StatusText(status), Text: sentenceCase(problem) + "."})
 		return
 	}
 	m := message{frame: d.frame(w, r, "message", http.StatusText(status)), Heading: http.StatusText(status), Text: problem}
+	m.Jobs = jobs
 	if status == http.StatusNotFound {
 		m.Heading = "There is no such thing"
 	}
@@ -190,13 +192,19 @@ func (d *Dashboard) pageError(w http.ResponseWriter, r *http.Request, status int
 func (d *Dashboard) fail(w http.ResponseWriter, r *http.Request, err error) {
 	status := http.StatusInternalServerError
 	var ambiguous *ambiguousError
+	var jobs []jobLink
 	switch {
+	case errors.Is(err, errGone):
+		status = http.StatusServiceUnavailable
 	case errors.Is(err, fsq.ErrNotFound):
 		status = http.StatusNotFound
 	case errors.As(err, &ambiguous):
 		status = http.StatusConflict
+		for _, q := range ambiguous.in {
+			jobs = append(jobs, jobLink{visible(ambiguous.id) + " of " + q.Name(), jobPath(q.Name(), ambiguous.id)})
+		}
 	}
-	d.pageError(w, r, status, err.Error())
+	d.pageError(w, r, status, err.Error(), jobs...)
 }
 
 // pageLogin asks for the token; next is where to go then, wrong that one was refused.
@@ -218,7 +226,7 @@ type act struct {
 // jobPath is where a job's page is.
 func jobPath(queue, id string) string {
 	p := "/jobs/" + url.PathEscape(id)
-	if queue != "" && queue != fsq.DefaultQueue {
+	if queue != "" { // also the default one: another may have the id as well
 		p += "?" + url.Values{"queue": {queue}}.Encode()
 	}
 	return p

@@ -87,7 +87,7 @@ func (d *Dashboard) pageJob(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	title := visible(i.ID)
-	p := jobPage{frame: d.frame(w, r, "job", title), Job: i, State: string(i.State), NoCommand: "This file is no job so far."}
+	p := jobPage{frame: d.frame(w, r, "job", title), Job: d.shown(i), State: string(i.State), NoCommand: "This file is no job so far."}
 	p.ShowQueue, p.All = p.several(), "/api/v1/jobs/"+url.PathEscape(i.ID)+"?"+url.Values{"queue": {i.Queue}}.Encode()
 	if i.Error != "" && i.Dropped {
 		p.NoCommand = visible(i.Error)

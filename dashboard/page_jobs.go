@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -65,7 +66,10 @@ func (d *Dashboard) pageJobs(w http.ResponseWriter, r *http.Request) {
 	p.chips()
 	p.columns()
 	status := http.StatusOK
-	if p.Wrong != "" {
+	switch {
+	case errors.Is(err, errGone):
+		status = http.StatusServiceUnavailable
+	case p.Wrong != "":
 		status = http.StatusBadRequest
 	}
 	d.render(w, status, "jobs", p)
@@ -150,10 +154,8 @@ func (p *jobsPage) form() {
 	if len(f.Tags) > 0 {
 		p.Tag, p.OtherTags = f.Tags[0], f.Tags[1:]
 	}
-	if f.ExitCode != nil {
-		p.ExitCode = strconv.Itoa(*f.ExitCode)
-	}
-	p.More = f.Host != "" || f.Worker != "" || f.ExitCode != nil || f.Priority != "" || f.Until != ""
+	p.ExitCode = f.ExitCode
+	p.More = f.Host != "" || f.Worker != "" || f.ExitCode != "" || f.Priority != "" || f.Until != ""
 	bare := f
 	bare.Sort, bare.After, bare.Limit = "", "", 0
 	p.Filtered = len(bare.values()) > 0
@@ -192,8 +194,6 @@ func filterJSON(f filter) string {
 		switch key {
 		case "tag":
 			m[key] = values
-		case "exit_code":
-			m[key] = f.ExitCode
 		case "limit":
 		default:
 			m[key] = values[0]

@@ -71,6 +71,31 @@ func (d *Dashboard) find(ctx context.Context, queue, id string) (*fsq.Queue, err
 	return where[id][0], nil
 }
 
+// findRejected is the queue that has a file of that name that never became a job.
+func (d *Dashboard) findRejected(name string) (*fsq.Queue, error) {
+	qs, err := d.queues()
+	if err != nil {
+		return nil, err
+	}
+	var found []*fsq.Queue
+	for _, q := range qs {
+		rejected, err := q.Rejects()
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(rejected, func(r fsq.Rejected) bool { return r.Name == name || r.Dropped == name }) {
+			found = append(found, q)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return nil, fmt.Errorf("job %q: %w", name, fsq.ErrNotFound)
+	case 1:
+		return found[0], nil
+	}
+	return nil, &ambiguousError{name, found}
+}
+
 // ambiguousError says that several queues have a job of that id.
 type ambiguousError struct {
 	id string

@@ -54,12 +54,14 @@ type round struct {
 
 	taking  sync.Mutex // by whoever takes a snapshot
 	latest  *snapshot
+	opening sync.Mutex    // by whoever looks which queues there are
 	changed chan struct{} // receives when there may be something new
 
 	mu     sync.Mutex
 	stale  bool // latest lacks a change
 	lives  []*liveQueue
 	err    error // why there are not all
+	lost   bool  // the spool is gone
 	factAt time.Time
 	cost   time.Duration // of the facts
 	disk   *fsq.Disk
@@ -109,6 +111,13 @@ func (s *scanner) counted(queue string) *fsq.DoneCount {
 		s.done[queue] = &fsq.DoneCount{}
 	}
 	return s.done[queue]
+}
+
+// forget is for when the spool is gone: another may come in its place.
+func (s *scanner) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.done = map[string]*fsq.DoneCount{}
 }
 
 // nudge has the next snapshot look at everything: somebody here has changed something.
@@ -191,10 +200,10 @@ func (r *round) run() {
 	close(r.ready)
 	var others sync.WaitGroup
 	defer others.Wait()
-	others.Go(r.record)
-	if len(r.s.d.opt.Queues) == 0 {
-		others.Go(func() { fsq.WatchQueues(r.ctx, r.s.d.opt.Dir, r.open) })
+	if !r.s.d.opt.ReadOnly {
+		others.Go(r.record)
 	}
+	others.Go(func() { fsq.WatchQueues(r.ctx, r.s.d.opt.Dir, r.open) })
 	for told := uint64(0); ; {
 		select {
 		case <-r.ctx.Done():
@@ -256,11 +265,18 @@ func (r *round) wake() {
 // open begins to follow the queues that were made, and leaves those that were removed.
 func (r *round) open() {
 	d := r.s.d
+	r.opening.Lock()
+	defer r.opening.Unlock()
 	names, err := d.names()
+	lost := errors.Is(err, errGone)
+	if lost {
+		r.s.forget()
+	}
 	r.mu.Lock()
+	r.lost = lost
 	var known []string
 	r.lives = slices.DeleteFunc(r.lives, func(l *liveQueue) bool {
-		gone := err == nil && !slices.Contains(names, l.q.Name())
+		gone := lost || err == nil && !slices.Contains(names, l.q.Name())
 		if gone {
 			l.stop()
 		} else {
@@ -269,8 +285,10 @@ func (r *round) open() {
 		return gone
 	})
 	r.mu.Unlock()
-	qs, openErr := d.queues()
-	err = errors.Join(err, openErr)
+	var qs []*fsq.Queue
+	if err == nil {
+		qs, err = d.queues()
+	}
 	for _, q := range qs {
 		if slices.Contains(known, q.Name()) || r.ctx.Err() != nil {
 			continue
@@ -319,6 +337,13 @@ func (r *round) snapshot() *snapshot {
 func (r *round) take(now time.Time) *snapshot {
 	d := r.s.d
 	began := time.Now()
+	_, err := d.names()
+	r.mu.Lock()
+	moved := errors.Is(err, errGone) != r.lost
+	r.mu.Unlock()
+	if moved {
+		r.open() // nothing tells of that at once
+	}
 	r.lookAtFacts(now)
 	r.mu.Lock()
 	lives := slices.Clone(r.lives)

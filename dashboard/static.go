@@ -23,9 +23,12 @@ func (d *Dashboard) static(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("ETag", `"`+staticVersion()+`"`)
-	// The browser asks each time and mostly hears that nothing has changed: another version of
-	// the program is seen at once.
+	// Pages name the content that they want, and it is that for ever. Without the name the
+	// browser asks each time: another version of the program is seen at once.
 	w.Header().Set("Cache-Control", "no-cache")
+	if r.URL.Query().Get("v") == staticVersion() {
+		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	}
 	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(data))
 }
 

@@ -96,7 +96,7 @@ func parseTokens(data []byte) (tokens []Token, err error) {
 		if name, secret, named := strings.Cut(line, ":"); named {
 			t = Token{strings.TrimSpace(name), strings.TrimSpace(secret)}
 		}
-		if err := t.validate(); err != nil {
+		if err := t.Validate(); err != nil {
 			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
 		tokens = append(tokens, t)
@@ -107,7 +107,8 @@ func parseTokens(data []byte) (tokens []Token, err error) {
 	return tokens, lines.Err()
 }
 
-func (t Token) validate() error {
+// Validate refuses a secret that is short enough to be guessed.
+func (t Token) Validate() error {
 	if len(t.Secret) < minToken {
 		return fmt.Errorf("a token must have %d characters or more", minToken)
 	}
@@ -118,11 +119,11 @@ func (d *Dashboard) usesTokens() bool { return len(d.opt.Tokens) > 0 }
 
 // identify tells whose token, or session, a request has; known says that it has one, or
 // needs none.
-func (d *Dashboard) identify(r *http.Request) (name string, known bool) {
+func (d *Dashboard) identify(r *http.Request, path string) (name string, known bool) {
 	if !d.usesTokens() {
 		return "", true
 	}
-	if t, ok := d.tokenOf(r.URL.Query().Get("token")); ok && reads(r) {
+	if t, ok := d.tokenOf(r.URL.Query().Get("token")); ok && navigates(r, path) {
 		return t.Name, true
 	}
 	if kind, secret, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(kind, "Bearer") {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/queuectl/queuectl/dashboard"
 	"github.com/queuectl/queuectl/fsq"
@@ -50,7 +51,7 @@ plain HTTP: put a proxy with TLS before it where others can listen in.`,
 			{"To look at, and not to touch", "queuectl dashboard --read-only"},
 			{"For others, with a token", "queuectl dashboard --addr :3000 --token-file tokens --allow-host queue.lan"},
 		},
-		exits:   []exitStatus{{exitOK, "stopped by SIGTERM or SIGINT"}, {exitUsage, "an address that others reach, and no token"}},
+		exits:   []exitStatus{{exitOK, "stopped by SIGTERM or SIGINT"}, {exitUsage, "an address that others reach, or --allow-enqueue, and no token"}},
 		queues:  someQueue,
 		flags:   newFlagSet(),
 		run:     func(ctx context.Context, _ []string) error { return a.dashboard(ctx, o) },
@@ -62,7 +63,7 @@ plain HTTP: put a proxy with TLS before it where others can listen in.`,
 	stringsFlag(c.flags, &o.allowHosts, "allow-host", "NAME", "answer to this name in the browser's address bar, too; can be given again")
 	stringFlag(c.flags, &o.basePath, "base-path", "PATH", "serve below this path, for a proxy that passes it on")
 	boolFlag(c.flags, &o.readOnly, "read-only", "change nothing")
-	boolFlag(c.flags, &o.enqueue, "allow-enqueue", "take jobs over the web: whoever may then runs commands here")
+	boolFlag(c.flags, &o.enqueue, "allow-enqueue", "take jobs over the web, from who has a token: he runs commands here")
 	return c
 }
 
@@ -71,7 +72,11 @@ func (a *app) dashboard(ctx context.Context, o dashboardOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := checkAddr(o.addr, len(opt.Tokens) > 0); err != nil {
+	tokens := len(opt.Tokens) > 0
+	if err := checkAddr(ctx, o.addr, tokens); err != nil {
+		return err
+	}
+	if err := checkEnqueue(o, tokens); err != nil {
 		return err
 	}
 	d, err := dashboard.New(opt)
@@ -82,7 +87,7 @@ func (a *app) dashboard(ctx context.Context, o dashboardOptions) error {
 	var listen net.ListenConfig
 	l, err := listen.Listen(ctx, "tcp", o.addr)
 	if err != nil {
-		return fmt.Errorf("listen on %s: %w", o.addr, withoutOp(err))
+		return listenError(o.addr, err)
 	}
 	if err := a.printAddress(l.Addr(), o); err != nil {
 		return errors.Join(err, l.Close())
@@ -120,6 +125,8 @@ func (a *app) dashboardOptions(o dashboardOptions) (dashboard.Options, error) {
 	return opt, err
 }
 
+const makeToken = "openssl rand -hex 32 makes a token"
+
 // readTokens are those of the file, or of the environment.
 func readTokens(path string) ([]dashboard.Token, error) {
 	secret := os.Getenv(tokenVariable)
@@ -127,14 +134,18 @@ func readTokens(path string) ([]dashboard.Token, error) {
 	case path == "" && secret == "":
 		return nil, nil
 	case path == "":
-		return []dashboard.Token{{Secret: secret}}, nil
+		t := dashboard.Token{Secret: secret}
+		if err := t.Validate(); err != nil {
+			return nil, &usageError{fmt.Sprintf("%s: %v", tokenVariable, err), makeToken}
+		}
+		return []dashboard.Token{t}, nil
 	}
 	tokens, err := dashboard.ReadTokens(path)
 	switch {
 	case errors.Is(err, dashboard.ErrExposed):
 		return nil, &usageError{err.Error(), "chmod 600 " + shellQuote(path)}
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, &usageError{err.Error(), "openssl rand -hex 32 makes a token; the file has one on each line"}
+		return nil, &usageError{err.Error(), makeToken + "; the file has one on each line"}
 	case err != nil:
 		return nil, &usageError{err.Error(), "a line is a token of 16 characters or more, or NAME:TOKEN"}
 	}
@@ -142,21 +153,50 @@ func readTokens(path string) ([]dashboard.Token, error) {
 }
 
 // checkAddr refuses an address that others reach where everybody would be let in.
-func checkAddr(addr string, tokens bool) error {
-	host, _, err := net.SplitHostPort(addr)
+func checkAddr(ctx context.Context, addr string, tokens bool) error {
+	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return usagef("--addr must be HOST:PORT, such as %s, not %q", dashboardAddr, addr)
 	}
-	if tokens || host == "localhost" {
-		return nil
+	if _, err := net.DefaultResolver.LookupPort(ctx, "tcp", port); err != nil {
+		return usagef("--addr %s: the port must be a number from 0 to 65535", addr)
 	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() {
+	if tokens || isLoopback(host) {
 		return nil
 	}
 	return &usageError{
 		problem: fmt.Sprintf("--addr %s can be reached from elsewhere, and everybody would be let in", addr),
 		hint:    "--token-file FILE or " + tokenVariable + " lets in who has a token; or listen on 127.0.0.1 and use a tunnel: ssh -L 3000:127.0.0.1:3000 HOST",
 	}
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// checkEnqueue refuses to take jobs from everybody on this machine: each would run commands
+// as the user whose workers these are.
+func checkEnqueue(o dashboardOptions, tokens bool) error {
+	switch {
+	case o.enqueue && o.readOnly:
+		return usagef("--read-only and --allow-enqueue exclude each other")
+	case o.enqueue && !tokens:
+		return &usageError{
+			problem: "--allow-enqueue without a token would let every user of this machine run commands as you",
+			hint:    "--token-file FILE or $" + tokenVariable + " lets in who has a token; " + makeToken,
+		}
+	}
+	return nil
+}
+
+// listenError says which address it is, and what to do where that is taken.
+func listenError(addr string, err error) error {
+	err = fmt.Errorf("listen on %s: %w", addr, withoutOp(err))
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return &hinted{err, "perhaps a dashboard runs already; --addr HOST:0 takes a free port"}
+	}
+	return err
 }
 
 // withoutOp leaves out what net says before the cause: the address is said already.
@@ -178,6 +218,7 @@ func (a *app) printAddress(at net.Addr, o dashboardOptions) error {
 	if err != nil {
 		return err
 	}
+	atHost := host
 	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
 		host = "127.0.0.1"
 		if len(o.allowHosts) > 0 {
@@ -190,5 +231,8 @@ func (a *app) printAddress(at net.Addr, o dashboardOptions) error {
 	}
 	a.out.printf("%s\n", page)
 	a.note("serving %s; Ctrl-C ends it", a.spool)
+	if !isLoopback(atHost) {
+		a.note("it listens on %s: other hosts reach it, without TLS", at)
+	}
 	return a.out.err
 }
