@@ -4,9 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"hash/maphash"
 	"slices"
 	"sync"
+
+	"github.com/queuectl/queuectl/spool"
 )
 
 // Act is something to do to jobs.
@@ -105,9 +108,19 @@ func (a Act) Do(ctx context.Context, q *Queue, id string) ActResult {
 }
 
 // DoTo is Do for a job of q that Page, List or Select has just returned: it need not be
-// looked for, which costs a listing where nobody chose its id.
+// looked for, which costs a listing where nobody chose its id. If only some states were
+// listed and it is in none of them any more, it is left alone: the error wraps ErrState.
 func (a Act) DoTo(ctx context.Context, q *Queue, j *JobInfo) ActResult {
-	return a.do(ctx, q, &target{id: j.ID, seen: j.seen})
+	return a.do(ctx, q, j.target())
+}
+
+func (j *JobInfo) target() *target {
+	t := &target{id: j.ID, states: j.listed}
+	if j.seen != nil {
+		e := *j.seen
+		t.seen = &e
+	}
+	return t
 }
 
 func (a Act) do(ctx context.Context, q *Queue, t *target) ActResult {
@@ -152,6 +165,9 @@ const (
 	// bulkAtOnce is how many jobs are acted on at a time: they wait for the disk, which
 	// makes what comes together durable together.
 	bulkAtOnce = 8
+	// bulkSynced is how many removals share fsyncs: on a disk that is busy each takes a tenth
+	// of a second, and who stops it does not wait for longer.
+	bulkSynced = 500
 )
 
 // Bulk does something to all jobs of several queues that where means, as far as they are
@@ -191,7 +207,11 @@ func Bulk(ctx context.Context, qs []*Queue, where Selector, a Act, opt BulkOptio
 		})
 		rows.rows = rows.rows[:min(len(rows.rows), left)]
 		left -= len(rows.rows)
-		actOn(ctx, rows.rows, rows.states, a, func(r ActResult) {
+		aims := make([]aim, len(rows.rows))
+		for i, r := range rows.rows {
+			aims[i] = aim{r.q, r.target(rows.states)}
+		}
+		actOn(ctx, aims, a, func(r ActResult) {
 			if r.Err == nil {
 				sum.Done++
 			} else if sum.Failed++; len(sum.Results) < opt.Failures {
@@ -252,25 +272,86 @@ func Meant(ctx context.Context, qs []*Queue, where Selector, a Act, reads int) (
 	return n, true, nil
 }
 
-// actOn acts on some jobs at a time, and tells of them in their order.
-func actOn(ctx context.Context, rows []*row, states []State, a Act, tell func(ActResult)) {
+// aim is a job that is acted on, and its queue.
+type aim struct {
+	q *Queue
+	t *target
+}
+
+// actOn acts on some jobs at a time, and tells of them in their order, when what was done
+// is durable.
+func actOn(ctx context.Context, aims []aim, a Act, tell func(ActResult)) {
+	if a.Action != ActionDelete {
+		actTogether(ctx, aims, a, tell)
+		return
+	}
+	for some := range slices.Chunk(aims, bulkSynced) {
+		var results []ActResult
+		for _, x := range some {
+			x.t.unsynced = true
+		}
+		actTogether(ctx, some, a, func(r ActResult) { results = append(results, r) })
+		err := syncRemoved(some)
+		for i := range results {
+			if r := &results[i]; r.Err == nil && err != nil {
+				r.Fail(fmt.Errorf("remove job %q: %w", r.ID, err))
+			}
+			tell(results[i])
+		}
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+func syncRemoved(aims []aim) error {
+	removed := map[*Queue][]spool.Entry{}
+	for _, x := range aims {
+		if x.t.removed != nil {
+			removed[x.q] = append(removed[x.q], *x.t.removed)
+		}
+	}
+	var errs []error
+	for q, entries := range removed {
+		errs = append(errs, q.s.SyncRemoved(entries...))
+	}
+	return errors.Join(errs...)
+}
+
+func actTogether(ctx context.Context, aims []aim, a Act, tell func(ActResult)) {
 	var g sync.WaitGroup
 	defer g.Wait()
 	results := make(chan chan ActResult, bulkAtOnce)
 	g.Go(func() {
 		defer close(results)
-		for _, r := range rows {
+		for _, x := range aims {
 			if ctx.Err() != nil {
 				return
 			}
 			result := make(chan ActResult, 1)
 			results <- result
-			g.Go(func() { result <- a.do(ctx, r.q, r.target(states)) })
+			g.Go(func() { result <- a.do(ctx, x.q, x.t) })
 		}
 	})
 	for result := range results {
 		tell(<-result)
 	}
+}
+
+// Chosen is a job that Page, List or Select has just returned, and its queue.
+type Chosen struct {
+	Queue *Queue
+	Job   *JobInfo
+}
+
+// DoAll is DoTo for many jobs, some at a time, and tells of each in their order. What it
+// tells of is durable. When ctx ends, it does not begin with more of them.
+func (a Act) DoAll(ctx context.Context, jobs []Chosen, tell func(ActResult)) {
+	aims := make([]aim, len(jobs))
+	for i, c := range jobs {
+		aims[i] = aim{c.Queue, c.Job.target()}
+	}
+	actOn(ctx, aims, a, tell)
 }
 
 // target is the job of a row, where it was seen.

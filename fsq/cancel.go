@@ -207,7 +207,14 @@ func (q *Queue) remove(ctx context.Context, t *target) error {
 		if e.State == spool.Processing {
 			return fmt.Errorf("job %q runs: %w", id, ErrState)
 		}
-		if err = q.s.Remove(e); !errors.Is(err, ErrLost) {
+		if t.unsynced {
+			if err = q.s.RemoveUnsynced(e); err == nil {
+				t.removed = &e
+			}
+		} else {
+			err = q.s.Remove(e)
+		}
+		if !errors.Is(err, ErrLost) {
 			return err
 		}
 		if err := q.finishEdit(ctx, e); err != nil {

@@ -24,6 +24,9 @@ type target struct {
 	// states are those in which it is meant; nil: any. One that has moved on since it was
 	// listed is left alone: who means what waits does not mean what runs by now.
 	states []State
+	// unsynced says that whoever acts on many syncs once what was removed.
+	unsynced bool
+	removed  *spool.Entry
 }
 
 func jobNamed(id string) *target { return &target{id: id} }

@@ -53,8 +53,9 @@ type JobInfo struct {
 	Records []Attempt `json:"attempt_records,omitempty"` // Get only
 	Actions []Action  `json:"actions,omitempty"`         // what people have done to it; Get only
 
-	seen *spool.Entry // where Page has seen it
-	last *Attempt     // record of the last attempt, if it was read and has ended
+	seen   *spool.Entry // where Page has seen it
+	listed []State      // those of which Page was asked, if not of all
+	last   *Attempt     // record of the last attempt, if it was read and has ended
 }
 
 // Who holds a job.

@@ -298,6 +298,9 @@ func (p *pager) describe(ctx context.Context, qs []*Queue, page *JobPage) error 
 		if !r.dropped {
 			i.seen = &r.e
 		}
+		if len(p.opt.States)+len(p.opt.Where.States) > 0 {
+			i.listed = p.states
+		}
 		if p.opt.Details {
 			i.Job = nil
 		}

@@ -40,6 +40,8 @@ type format struct {
 
 // Spool is an open spool. Its methods are safe for concurrent use.
 type Spool struct {
+	locking sync.Mutex // held with the lock of the spool
+
 	dir       string // absolute
 	root      string // of the spool that this is a queue of; dir if it is none
 	queue     string // the name of the queue that it is

@@ -294,8 +294,15 @@ func (s *Spool) holds(id string, held info) (found bool, e Entry, err error) {
 }
 
 // lock takes the spool's lock. It orders rare repairs among the processes that can
-// see each other's locks; no transition of a job depends on it.
+// see each other's locks; no transition of a job depends on it. Those of one process queue
+// up for it: who finds it taken looks again only after a pause.
 func (s *Spool) lock() (unlock func(), err error) {
+	s.locking.Lock()
+	defer func() {
+		if err != nil {
+			s.locking.Unlock()
+		}
+	}()
 	for range bindTries {
 		f, err := s.ops.update(s.abs(lockFile), s.FilePerm())
 		if err != nil {
@@ -310,7 +317,7 @@ func (s *Spool) lock() (unlock func(), err error) {
 		in, err := f.info()
 		now, lookErr := s.ops.look(s.dir, lockFile)
 		if err == nil && lookErr == nil && now.same(in) {
-			return func() { _ = f.Close() }, nil
+			return func() { _ = f.Close(); s.locking.Unlock() }, nil
 		}
 		_ = f.Close()
 		if err = errors.Join(err, ignoreNotExist(lookErr)); err != nil {

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 )
 
 // Revive gives a dead job a fresh budget and puts it back: it may have allowance
@@ -38,10 +40,28 @@ func (s *Spool) Revive(e Entry, allowance int) (Entry, error) {
 // Remove deletes a job that nobody holds, and what is known of its attempts. The
 // error wraps ErrLost if it is not there any more.
 func (s *Spool) Remove(e Entry) error {
+	if err := s.RemoveUnsynced(e); err != nil {
+		return err
+	}
+	return s.SyncRemoved(e)
+}
+
+// RemoveUnsynced is Remove, but only after SyncRemoved a power cut does not bring the job
+// back: who removes many has their directories synced once.
+func (s *Spool) RemoveUnsynced(e Entry) error {
 	if err := s.remove(e); err != nil {
 		return fmt.Errorf("remove job %q: %w", e.Name.ID, err)
 	}
-	return s.Sync(path.Dir(e.Path))
+	return nil
+}
+
+// SyncRemoved makes what RemoveUnsynced has done durable.
+func (s *Spool) SyncRemoved(removed ...Entry) error {
+	dirs := map[string]bool{}
+	for _, e := range removed {
+		dirs[path.Dir(e.Path)] = true
+	}
+	return s.Sync(slices.Sorted(maps.Keys(dirs))...)
 }
 
 // remove deletes a job, and then what is known of it: what is then left over names

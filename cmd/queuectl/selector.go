@@ -120,29 +120,48 @@ func (a *app) act(ctx context.Context, c *command, s *selection, ids []string, a
 		return err
 	}
 	done := 0
-	for _, j := range jobs {
-		result := fsq.ActResult{Queue: j.q.Name(), ID: j.id, Result: "would be " + act.Done()}
-		if !s.dryRun {
-			if j.job != nil {
-				result = act.DoTo(ctx, j.q, j.job)
-			} else {
-				result = act.Do(ctx, j.q, j.id)
-			}
-			if then != nil && result.Err == nil {
-				then(ctx, j.q, &result)
-			}
+	var printErr error
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	tell := func(q *fsq.Queue, result fsq.ActResult) {
+		if then != nil && result.Err == nil && !s.dryRun {
+			then(ctx, q, &result)
 		}
 		if result.Err != nil {
 			failures.add(a, result.Err)
 		} else {
 			done++
 		}
-		if err := a.printAct(result); err != nil {
-			return err
+		if err := a.printAct(result); err != nil && printErr == nil {
+			printErr = err
+			stop(err)
+		}
+	}
+	var chosen []fsq.Chosen
+	for _, j := range jobs {
+		switch {
+		case s.dryRun:
+			tell(j.q, fsq.ActResult{Queue: j.q.Name(), ID: j.id, Result: "would be " + act.Done()})
+		case j.job != nil:
+			chosen = append(chosen, fsq.Chosen{Queue: j.q, Job: j.job})
+			continue
+		default:
+			tell(j.q, act.Do(ctx, j.q, j.id))
 		}
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			break
 		}
+	}
+	at := 0
+	act.DoAll(ctx, chosen, func(r fsq.ActResult) {
+		tell(chosen[at].Queue, r)
+		at++
+	})
+	if printErr != nil {
+		return printErr
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	if a.err.terminal() || len(jobs) == 0 && failures.err() == nil {
 		word := act.Done()
