@@ -61,7 +61,17 @@ func (s *Spool) SyncRemoved(removed ...Entry) error {
 	for _, e := range removed {
 		dirs[path.Dir(e.Path)] = true
 	}
-	return s.Sync(slices.Sorted(maps.Keys(dirs))...)
+	var errs []error
+	for _, d := range slices.Sorted(maps.Keys(dirs)) {
+		// Who prunes removes an hour that is empty: that it is gone is in what it was in.
+		err := s.Sync(d)
+		for errors.Is(err, fs.ErrNotExist) && d != "." {
+			d = path.Dir(d)
+			err = s.Sync(d)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // remove deletes a job, and then what is known of it: what is then left over names
