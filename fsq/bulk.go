@@ -114,10 +114,10 @@ func (a Act) DoTo(ctx context.Context, q *Queue, j *JobInfo) ActResult {
 	return a.do(ctx, q, j.target())
 }
 
-func (j *JobInfo) target() *target {
-	t := &target{id: j.ID, states: j.listed}
-	if j.seen != nil {
-		e := *j.seen
+func (i *JobInfo) target() *target {
+	t := &target{id: i.ID, states: i.listed}
+	if i.seen != nil {
+		e := *i.seen
 		t.seen = &e
 	}
 	return t

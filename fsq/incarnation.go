@@ -112,11 +112,11 @@ func (in *incarnation) run(ctx context.Context) error {
 	stop()
 	background.Wait()
 	in.commits.flush()
-	in.records.close()
 	in.giveBack()
 	if leaveErr := in.lease.Leave(); err == nil {
 		err = leaveErr
 	}
+	in.records.close() // last: it may wait for the spool's lock, and others for these jobs
 	if err == nil {
 		in.w.emit(Event{Kind: EventStopped})
 	}

@@ -70,8 +70,15 @@ func (r *recorder) run(ctx context.Context) {
 	}
 }
 
+// lastWrite is how long the end of a worker may be put off by listing what has ended.
+const lastWrite = 5 * time.Second
+
 // close writes what would be lost with this worker. The rest anybody can read from names.
-func (r *recorder) close() { r.write(context.Background(), false) }
+func (r *recorder) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), lastWrite)
+	defer cancel()
+	r.write(ctx, false)
+}
 
 // write writes what is new; look says that what waits is to be looked at, too.
 func (r *recorder) write(ctx context.Context, look bool) {
