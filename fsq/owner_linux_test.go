@@ -97,9 +97,14 @@ func stdoutOf(t *testing.T, q *Queue, id string, kind string) string {
 func TestJobsRunAsTheirOwners(t *testing.T) {
 	q := openOwned(t)
 	t.Setenv("WORKERS_SECRET", "1")
-	// As whoever started the worker has left it open.
-	inherited, err := unix.Open("/dev/null", unix.O_RDONLY, 0)
+	// As whoever started the worker has left it open. Its number is above all that the
+	// script's shell opens for its own pipes, which would else pass for it.
+	null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
+		t.Fatal(err)
+	}
+	inherited, err := unix.FcntlInt(uintptr(null), unix.F_DUPFD, 60)
+	if err := errors.Join(err, unix.Close(null)); err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = unix.Close(inherited) }()
