@@ -142,7 +142,10 @@ func (d *Dashboard) apiHistory(w http.ResponseWriter, r *http.Request) {
 	}
 	var h fsq.History
 	if err == nil {
-		h, err = fsq.HistoryOf(r.Context(), span, step, qs...)
+		var past *fsq.Past
+		if past, err = d.past(r.Context(), d.now(), qs); err == nil {
+			h = past.History(span, step)
+		}
 	}
 	if len(qs) == 1 {
 		h.Queue = qs[0].Name()

@@ -356,18 +356,14 @@ func (d *Dashboard) history(ctx context.Context, span string, p *overview) {
 	if err != nil || len(qs) == 0 {
 		return
 	}
-	history := func(span time.Duration) fsq.History {
-		// What has just ended is in the view: a graph may be some seconds older.
-		h, err := share(&d.shared, "history "+span.String(), 0, p.Now, func() (fsq.History, error) { return fsq.HistoryOf(ctx, span, 0, qs...) })
-		if err != nil {
-			p.Problem = cmp.Or(p.Problem, err.Error())
-		}
-		return h
+	// What has just ended is in the view: a graph may be some seconds older.
+	past, err := d.past(ctx, p.Now, qs)
+	if err != nil {
+		p.Problem = cmp.Or(p.Problem, err.Error())
+		return
 	}
-	p.Through[1], p.Through[2] = throughIn("Last hour", history(time.Hour), v), throughIn("Last day", history(24*time.Hour), v)
-	if h := history(chosen.span); len(h.Points) > 0 {
-		p.Figures = figures(h)
-	}
+	p.Through[1], p.Through[2] = throughIn("Last hour", past.History(time.Hour, 0), v), throughIn("Last day", past.History(24*time.Hour, 0), v)
+	p.Figures = figures(past.History(chosen.span, 0))
 }
 func throughOf(name string, known bool, done, failed int) through {
 	t := through{Name: name, Known: known, Done: done, Failed: failed}

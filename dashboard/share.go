@@ -1,8 +1,11 @@
 package dashboard
 
 import (
+	"context"
 	"sync"
 	"time"
+
+	"github.com/queuectl/queuectl/fsq"
 )
 
 // shared keeps what was found out for one who looks for the others who look at the same:
@@ -29,15 +32,22 @@ const (
 	// shareCost bounds the part of the time that goes into one answer, whatever changes: it
 	// holds for so many times as long as it took.
 	shareCost = 5
+	// pastCost is the same for what ended in the past: a graph may be older than a list.
+	pastCost = 20
 )
 
 // share returns what find has returned for this key and version of the snapshot, or calls
 // it. Errors are not kept.
 func share[T any](s *shared, key string, version uint64, now time.Time, find func() (T, error)) (T, error) {
+	return shareAt(s, key, version, now, shareCost, find)
+}
+
+// shareAt is share of what holds for times as long as it took.
+func shareAt[T any](s *shared, key string, version uint64, now time.Time, times time.Duration, find func() (T, error)) (T, error) {
 	e := s.of(key)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if age := now.Sub(e.at); e.value != nil && age >= 0 && (age < shareCost*e.cost || e.version == version && age < shareFor) {
+	if age := now.Sub(e.at); e.value != nil && age >= 0 && (age < times*e.cost || e.version == version && age < shareFor) {
 		return e.value.(T), nil
 	}
 	began := time.Now()
@@ -46,6 +56,15 @@ func share[T any](s *shared, key string, version uint64, now time.Time, find fun
 		e.value, e.version, e.at, e.cost = v, version, now, time.Since(began)
 	}
 	return v, err
+}
+
+// past is what ended in some queues, read once for all histories and all who look.
+func (d *Dashboard) past(ctx context.Context, now time.Time, qs []*fsq.Queue) (*fsq.Past, error) {
+	key := "past"
+	for _, q := range qs {
+		key += " " + q.Name()
+	}
+	return shareAt(&d.shared, key, 0, now, pastCost, func() (*fsq.Past, error) { return fsq.ReadPast(ctx, qs...) })
 }
 
 func (s *shared) of(key string) *sharing {

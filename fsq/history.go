@@ -93,24 +93,50 @@ func (q *Queue) History(ctx context.Context, span, step time.Duration) (History,
 // HistoryOf is the history of several queues taken together. Of a queue that nobody looked
 // at in a step the last look before that counts, if somebody looked at another.
 func HistoryOf(ctx context.Context, span, step time.Duration, qs ...*Queue) (History, error) {
-	now := time.Now()
-	if len(qs) > 0 {
-		now = qs[0].now()
+	p, err := ReadPast(ctx, qs...)
+	if err != nil {
+		return History{}, err
 	}
+	return p.History(span, step), nil
+}
+
+// Past is all that is known of what became of the jobs of some queues, up to the moment at
+// which it was read. Any number of histories can be cut out of it; it is safe for
+// concurrent use.
+type Past struct {
+	now     time.Time
+	rollups []rollup
+}
+
+// ReadPast reads it: for each queue the file of its history, and the names of what has
+// ended since that was written, which for the hour that is not over are all of it.
+func ReadPast(ctx context.Context, qs ...*Queue) (*Past, error) {
+	p := &Past{now: time.Now()}
+	if len(qs) > 0 {
+		p.now = qs[0].now()
+	}
+	for _, q := range qs {
+		r, err := q.rollupNow(ctx, p.now)
+		if err != nil {
+			return nil, err
+		}
+		p.rollups = append(p.rollups, r)
+	}
+	return p, nil
+}
+
+// History is the part of it that HistoryOf tells of.
+func (p *Past) History(span, step time.Duration) History {
 	span = min(max(span, time.Minute), MaxHistory)
 	if step <= 0 {
 		step = HistoryStep(span)
 	}
 	seconds := wholeStep(span, step)
-	until := floorTo(now.Unix(), seconds) + seconds
+	until := floorTo(p.now.Unix(), seconds) + seconds
 	n := int(max((int64(span/time.Second)+seconds-1)/seconds, 1))
 	from := until - int64(n)*seconds
 	merged := make([]point, n)
-	for _, q := range qs {
-		r, err := q.rollupNow(ctx, now)
-		if err != nil {
-			return History{}, err
-		}
+	for _, r := range p.rollups {
 		merge(merged, r.points(from, seconds, n))
 	}
 	h := History{Since: time.Unix(from, 0).UTC(), Until: time.Unix(until, 0).UTC(), StepSeconds: int(seconds), Points: make([]HistoryPoint, n)}
@@ -121,7 +147,7 @@ func HistoryOf(ctx context.Context, span, step time.Duration, qs ...*Queue) (His
 			h.Points[i].Ended = &Ended{Done: int(p.Done), Dead: int(p.Dead), Cancelled: int(p.Cancelled), FailedAttempts: int(p.Failed)}
 		}
 	}
-	return h, nil
+	return h
 }
 
 // wholeStep lengthens a step to what the oldest part of the span is kept by.
