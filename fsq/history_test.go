@@ -316,6 +316,27 @@ func TestHistoryOfAClockThatWasAhead(t *testing.T) {
 	}
 }
 
+// A clock that stands at 1970, as on a board without a battery until it is set, neither
+// makes a history of decades nor forgets what there is of today.
+func TestHistoryOfAClockAtZero(t *testing.T) {
+	t.Parallel()
+	q := openQueue(t, testConfig())
+	zero, now := time.Unix(90, 0), time.Date(2026, 3, 1, 10, 17, 23, 0, time.UTC)
+	file(t, q, spool.Done, "early", zero.Add(-10*time.Second), OutcomeDone, 0, time.Second)
+	rollAt(t, q, zero, nil)
+	file(t, q, spool.Done, "one", now.Add(-10*time.Second), OutcomeDone, 0, time.Second)
+	rollAt(t, q, now, nil)
+	r := rollAt(t, q, zero.Add(time.Hour), nil)
+	if n := len(r.Buckets); n > 70*24 {
+		t.Errorf("%d spans", n)
+	}
+	file(t, q, spool.Done, "two", now.Add(5*time.Minute), OutcomeDone, 0, time.Second)
+	if r = rollAt(t, q, now.Add(6*time.Minute), nil); r.totals().Done != 3 {
+		t.Errorf("%d done, want 3", r.totals().Done)
+	}
+	storedRollup(t, q)
+}
+
 // However many bounds each span has, the file stays below its limit, and totals stay true.
 func TestHistoryHasALimit(t *testing.T) {
 	t.Parallel()
