@@ -494,9 +494,9 @@ func (d *Dashboard) answerAct(w http.ResponseWriter, r *http.Request, p *params,
 		case err != nil && res.Done == 0:
 			f.Text = sentence(err)
 		case err != nil:
-			f.Text += ": " + err.Error()
+			f.Text += ": " + plain(err.Error())
 		case res.Failed > 0:
-			f.Text += ": " + *res.Results[0].Error
+			f.Text += ": " + plain(*res.Results[0].Error)
 		}
 		d.returnTo(w, r, p.back, f)
 		return
@@ -529,6 +529,9 @@ func (d *Dashboard) returnTo(w http.ResponseWriter, r *http.Request, back string
 // summary says in a line what came of an action.
 func summary(action string, res results) string {
 	text := count(res.Done, "job") + " " + doneWords[action]
+	if action == fsq.ActionDelete {
+		text = count(res.Done, "job") + " deleted" // as the button says
+	}
 	if asked := countResult(res, fsq.ResultAsked); asked > 0 && asked == res.Done {
 		text = "asked to end " + count(asked, "running job")
 	}
@@ -555,7 +558,10 @@ func count(n int, what string) string {
 }
 
 // sentence is an error for people.
-func sentence(err error) string { return sentenceCase(err.Error()) }
+func sentence(err error) string { return sentenceCase(plain(err.Error())) }
+
+// plain leaves out what only names the kind of an error that says before that what it is.
+func plain(text string) string { return strings.TrimSuffix(text, ": "+fsq.ErrState.Error()) }
 
 func sentenceCase(s string) string {
 	if s == "" {

@@ -252,6 +252,8 @@ func TestForms(t *testing.T) {
 		failed     bool
 	}{
 		{"/api/v1/jobs/hold", "job=default/pending&job=mail/mail-pending&back=/jobs?state=pending", "/jobs?state=pending", "2 jobs held", false},
+		{"/api/v1/jobs/hold", "job=default/dead", "/jobs/pending", `0 jobs held, 1 failed: job "dead" has ended already, it is dead`, true},
+		{"/api/v1/jobs/dead/hold", "", "/jobs/pending", `Job "dead" has ended already, it is dead`, true},
 		{"/api/v1/jobs/pending/release", "", "/jobs/pending", "1 job released", false},
 		{"/api/v1/jobs/release", "job=default/nosuch&job=mail/mail-pending", "/jobs/pending", `1 job released, 1 failed: job "nosuch": not found`, true},
 		{"/api/v1/jobs/retry", "filter=" + url.QueryEscape("state=dead&sort=-ended&limit=20") + "&expect=1&back=https://evil.example/", "/", "1 job retried", false},

@@ -52,7 +52,8 @@ type Dashboard struct {
 	dead   fsq.DeadIndex
 	shared shared
 
-	cookie     string             // the name of the session's
+	cookie     string // the name of the session's
+	revoked    revocations
 	viewers    atomic.Int64       // of events
 	streams    context.Context    // of all of them
 	endStreams context.CancelFunc // and of those to come
@@ -90,7 +91,7 @@ func New(opt Options) (*Dashboard, error) {
 	d.cookie = cookieName(opt.Dir, d.base)
 	d.streams, d.endStreams = context.WithCancel(context.Background())
 	d.scan = newScanner(d)
-	d.root = d.guard(d.routes())
+	d.root = compress(d.guard(d.routes()))
 	return d, nil
 }
 

@@ -74,6 +74,7 @@ type frame struct {
 	Polled      bool
 	Problem     string
 	ReadOnly    bool
+	LogOut      bool // somebody has logged in
 	Flash       *flash
 	Back        string    // the page itself, below the base path: where a form leads back to
 	AsOf        time.Time // of the snapshot
@@ -96,6 +97,9 @@ func (d *Dashboard) frame(w http.ResponseWriter, r *http.Request, page, title st
 		Page: page, Title: title, Fragment: r.Header.Get("X-Fragment") != "", Assets: staticVersion(),
 		Spool: d.opt.Dir, Now: d.now(), Cost: spanOf(s.Cost.Seconds()), Polled: s.Polled,
 		ReadOnly: d.opt.ReadOnly, Back: strings.TrimPrefix(r.URL.RequestURI(), d.base), AsOf: s.At, Data: s.Version, snap: s,
+	}
+	if _, err := r.Cookie(d.cookie); err == nil && d.usesTokens() {
+		f.LogOut = true
 	}
 	if s.Err != nil {
 		f.Problem = strings.ReplaceAll(s.Err.Error(), "\n", "; ")

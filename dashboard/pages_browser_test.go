@@ -626,6 +626,13 @@ func TestQueuesAndWorkers(t *testing.T) {
 		t.Errorf("%d, %v", n, err)
 	}
 	b.until(`document.querySelector("[data-live=q-mail]").textContent.includes("of at most 3 at the same time")`)
+	eval[bool](b, `document.querySelector("[data-live=q-mail] [data-k=limit]").open = true`)
+	b.set(in("input[name=limit]"), "")
+	b.click(in("form[data-act=Limit] button"))
+	b.until(`document.querySelector("[data-live=q-mail]").textContent.includes("as many as there are slots")`)
+	if n, err := q.Limit(); err != nil || n != 0 {
+		t.Errorf("%d, %v", n, err)
+	}
 	b.set(in("input[name=max-retries]"), "9")
 	b.click(in("form[data-act=Save] button"))
 	b.told("Save: saved")

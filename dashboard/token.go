@@ -3,12 +3,8 @@ package dashboard
 import (
 	"bufio"
 	"bytes"
-	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -18,14 +14,11 @@ import (
 	"os"
 	"strings"
 	"syscall"
-	"time"
 )
 
 const (
 	// minToken is the length, in bytes, below which a token can be guessed.
 	minToken = 16
-	// sessionLasts is how long a browser is known after it has given a token.
-	sessionLasts = 30 * 24 * time.Hour
 	// maxTokenFile bounds what is read of the file of tokens, in bytes.
 	maxTokenFile = 64 << 10
 )
@@ -131,8 +124,8 @@ func (d *Dashboard) identify(r *http.Request, path string) (name string, known b
 		return t.Name, ok
 	}
 	if c, err := r.Cookie(d.cookie); err == nil {
-		t, ok := d.sessionOf(c.Value)
-		return t.Name, ok
+		s, ok := d.sessionOf(c.Value)
+		return s.token.Name, ok
 	}
 	return "", false
 }
@@ -147,52 +140,6 @@ func (d *Dashboard) tokenOf(secret string) (found Token, ok bool) {
 		}
 	}
 	return found, ok
-}
-
-// session is a cookie's value: until when it holds, and that somebody said so who has the
-// token. The token itself is not in it, and another token ends it.
-func session(t Token, until time.Time) string {
-	v := binary.BigEndian.AppendUint64(nil, uint64(until.Unix()))
-	return base64.RawURLEncoding.EncodeToString(append(v, seal(t, v)...))
-}
-
-func seal(t Token, v []byte) []byte {
-	m := hmac.New(sha256.New, []byte("queuectl dashboard session\x00"+t.Secret))
-	_, _ = m.Write(v) // it never fails
-	return m.Sum(nil)
-}
-
-// sessionOf is the token with which a session began.
-func (d *Dashboard) sessionOf(value string) (found Token, ok bool) {
-	data, err := base64.RawURLEncoding.DecodeString(value)
-	if err != nil || len(data) != 8+sha256.Size {
-		return found, false
-	}
-	if !d.now().Before(time.Unix(int64(binary.BigEndian.Uint64(data[:8])), 0)) {
-		return found, false
-	}
-	for _, t := range d.opt.Tokens {
-		if hmac.Equal(data[8:], seal(t, data[:8])) {
-			found, ok = t, true
-		}
-	}
-	return found, ok
-}
-
-// cookieName tells apart the dashboards of one host, whatever their ports: a browser does
-// not.
-func cookieName(dir, base string) string {
-	sum := sha256.Sum256([]byte(dir + "\x00" + base))
-	return "queuectl-" + hex.EncodeToString(sum[:4])
-}
-
-func (d *Dashboard) sessionCookie(r *http.Request, value string, age time.Duration) *http.Cookie {
-	return &http.Cookie{
-		Name: d.cookie, Value: value, Path: d.base + "/", MaxAge: int(age / time.Second),
-		HttpOnly: true, SameSite: http.SameSiteStrictMode,
-		// A proxy says so itself; whoever else does only makes his own cookie stricter.
-		Secure: r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https"),
-	}
 }
 
 // askForToken answers who has given no token, or a wrong one.
@@ -215,7 +162,7 @@ func (d *Dashboard) admit(w http.ResponseWriter, r *http.Request, secret string)
 	q.Del("token")
 	to := url.URL{Path: r.URL.Path, RawQuery: q.Encode()}
 	if t, ok := d.tokenOf(secret); ok {
-		http.SetCookie(w, d.sessionCookie(r, session(t, d.now().Add(sessionLasts)), sessionLasts))
+		http.SetCookie(w, d.sessionCookie(r, newSession(t, d.now().Add(sessionLasts)), sessionLasts))
 	}
 	http.Redirect(w, r, d.back(to.String()), http.StatusSeeOther)
 }
@@ -229,13 +176,8 @@ func (d *Dashboard) login(w http.ResponseWriter, r *http.Request) {
 		d.pageLogin(w, r, next, true)
 		return
 	}
-	http.SetCookie(w, d.sessionCookie(r, session(t, d.now().Add(sessionLasts)), sessionLasts))
+	http.SetCookie(w, d.sessionCookie(r, newSession(t, d.now().Add(sessionLasts)), sessionLasts))
 	http.Redirect(w, r, next, http.StatusSeeOther)
-}
-
-func (d *Dashboard) logout(w http.ResponseWriter, r *http.Request) {
-	http.SetCookie(w, d.sessionCookie(r, "", -time.Second))
-	http.Redirect(w, r, d.url("/"), http.StatusSeeOther)
 }
 
 // back is where a form wants to lead: a page of this dashboard, or else its first one.

@@ -125,7 +125,11 @@ func (a *app) dashboardOptions(o dashboardOptions) (dashboard.Options, error) {
 	return opt, err
 }
 
-const makeToken = "openssl rand -hex 32 makes a token"
+// What a hint tells to type.
+const (
+	makeToken     = "openssl rand -hex 32 makes a token"
+	makeTokenFile = "(umask 077; openssl rand -hex 32 >FILE) makes one"
+)
 
 // readTokens are those of the file, or of the environment.
 func readTokens(path string) ([]dashboard.Token, error) {
@@ -145,7 +149,7 @@ func readTokens(path string) ([]dashboard.Token, error) {
 	case errors.Is(err, dashboard.ErrExposed):
 		return nil, &usageError{err.Error(), "chmod 600 " + shellQuote(path)}
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, &usageError{err.Error(), makeToken + "; the file has one on each line"}
+		return nil, &usageError{err.Error(), makeTokenFile + "; it has a token on each line"}
 	case err != nil:
 		return nil, &usageError{err.Error(), "a line is a token of 16 characters or more, or NAME:TOKEN"}
 	}
@@ -166,7 +170,7 @@ func checkAddr(ctx context.Context, addr string, tokens bool) error {
 	}
 	return &usageError{
 		problem: fmt.Sprintf("--addr %s can be reached from elsewhere, and everybody would be let in", addr),
-		hint:    "--token-file FILE or " + tokenVariable + " lets in who has a token; or listen on 127.0.0.1 and use a tunnel: ssh -L 3000:127.0.0.1:3000 HOST",
+		hint:    "--token-file FILE or " + tokenVariable + " lets in who has a token; " + makeTokenFile + "; or listen on 127.0.0.1 and use a tunnel: ssh -L 3000:127.0.0.1:3000 HOST",
 	}
 }
 
@@ -184,7 +188,7 @@ func checkEnqueue(o dashboardOptions, tokens bool) error {
 	case o.enqueue && !tokens:
 		return &usageError{
 			problem: "--allow-enqueue without a token would let every user of this machine run commands as you",
-			hint:    "--token-file FILE or $" + tokenVariable + " lets in who has a token; " + makeToken,
+			hint:    "--token-file FILE or $" + tokenVariable + " lets in who has a token; " + makeTokenFile,
 		}
 	}
 	return nil

@@ -247,8 +247,8 @@
     try {
       const [r, a] = await post(url, body);
       const failures = (a.results || []).filter(x => x.error);
-      if (failures.length || a.failed) toast(label + ": " + (a.done ? plural(a.done, "job") + " done, " : "") + (a.failed || failures.length).toLocaleString("en") + " failed", true, failures.map(x => { const id = x.id || x.worker || ""; return x.error.includes(id) ? x.error : id + ": " + x.error; }));
-      else if (!r.ok || a.error) toast(label + ": " + (a.error?.message || a.error || r.statusText), true);
+      if (failures.length || a.failed) toast(label + ": " + (a.done ? plural(a.done, "job") + " done, " : "") + (a.failed || failures.length).toLocaleString("en") + " failed", true, failures.map(x => { const id = x.id || x.worker || ""; const e = x.error.replace(/: wrong state$/, ""); return e.includes(id) ? e : id + ": " + e; }));
+      else if (!r.ok || a.error) toast(label + ": " + String(a.error || r.statusText).replace(/: wrong state$/, ""), true);
       else {
         for (const t of $$(".toast.bad")) t.remove();
         const r = a.results?.[0], word = words[label.replace(/ [\d,]+ jobs?$/, "")] || "done";
@@ -308,13 +308,13 @@
     if (f.dataset.ask && !await ask(f.dataset.ask.split("?")[0] + "?", f.dataset.ask.split("?").slice(1).join("?").trim(), label, "danger" in f.dataset)) return;
     const given = fields(f), adds = label === "Enqueue", q = given.queue;
     if (adds) delete given.queue;
-    const body = adds ? { ...typed(given), command: given.command } : label === "Save" ? given : f.dataset.body ? JSON.parse(f.dataset.body) : typed(given);
+    const body = adds ? { ...typed(given), command: given.command } : label === "Save" || label === "Limit" ? given : f.dataset.body ? JSON.parse(f.dataset.body) : typed(given);
     const leaves = label === "Delete" && document.body.dataset.page === "job"; // there is no such page then
     if (leaves) close();
     const a = await call(f.action + (adds && q ? "?queue=" + encodeURIComponent(q) : ""), body, label, leaves);
     if (a && adds) f.reset();
     if (leaves) { if (a && !a.failed) location.href = tab.get("list") || base + "/jobs"; else open(); }
-    if (a) { const d = f.closest("details"); if (d && label === "Pause") d.open = false; }
+    if (a) { const d = f.closest("details"); if (d && (label === "Pause" || label === "Limit")) d.open = false; }
   });
   document.addEventListener("click", async e => {
     const t = e.target;
