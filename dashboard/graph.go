@@ -45,6 +45,8 @@ type figure struct {
 	SVG     template.HTML
 	Ticks   []figureTick
 	Times   []time.Time // at the left, in the middle and at the right
+	Points  int
+	Step    int         // of a point, in seconds
 	Rows    []figureRow // the newest first
 	Empty   bool
 }
@@ -61,6 +63,7 @@ type figureTick struct {
 }
 
 type figureRow struct {
+	Point  int // from the left, from 0
 	At     time.Time
 	Values []string
 }
@@ -76,7 +79,7 @@ func (g graph) draw(id string) figure {
 		return f
 	}
 	low, high := g.bounds(n)
-	f.Empty = high == 0
+	f.Empty, f.Points, f.Step = high == 0, n, int(g.Step/time.Second)
 	f.Times = []time.Time{g.Start, g.Start.Add(time.Duration(n) * g.Step / 2), g.Start.Add(time.Duration(n) * g.Step)}
 	scale := func(v float64) float64 {
 		if g.Log {
@@ -104,7 +107,7 @@ func (g graph) draw(id string) figure {
 	}
 	f.SVG = template.HTML(b.String())
 	for i := n - 1; i >= 0; i-- {
-		row := figureRow{At: g.Start.Add(time.Duration(i) * g.Step)}
+		row := figureRow{Point: i, At: g.Start.Add(time.Duration(i) * g.Step)}
 		some := false
 		for _, s := range g.Series {
 			some = some || s.Values[i] > 0

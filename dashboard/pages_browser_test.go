@@ -595,6 +595,26 @@ func TestEnqueueOnThePage(t *testing.T) {
 	}
 }
 
+// TestGraphIsRead: the pointer over a graph reads what stands in the table for that time.
+func TestGraphIsRead(t *testing.T) {
+	b := browse(t, newFixture(t, 120))
+	b.visit("/?span=week")
+	b.until(isLive)
+	type spot struct{ X, Y float64 }
+	at := eval[spot](b, `(() => { const p = document.querySelector(".graph .plot"); p.scrollIntoView({ block: "center" });
+		const i = Number(document.querySelector(".graph tbody tr:nth-child(3)").dataset.i), r = p.getBoundingClientRect();
+		return { X: r.left + (i + .5) * r.width / Number(p.dataset.n), Y: r.top + r.height / 2 }; })()`)
+	b.do(chromedp.MouseEvent("mouseMoved", at.X, at.Y))
+	b.until(`!document.querySelector(".read").hidden && document.querySelector("path.mark") !== null`)
+	have, want := eval[string](b, `document.querySelector(".read").innerText`), eval[string](b, `(() => { const f = document.querySelector(".graph"), keys = [...f.querySelectorAll("thead th")].slice(1), tr = f.querySelector("tbody tr:nth-child(3)");
+		return [tr.querySelector("time").textContent, ...[...tr.querySelectorAll("td")].map((d, k) => keys[k].textContent + " " + d.textContent)].join("\n"); })()`)
+	if !strings.HasSuffix(have, want) || strings.Count(have, "\n") != 2 {
+		t.Errorf("it reads %q, the table has %q", have, want)
+	}
+	b.do(chromedp.MouseEvent("mouseMoved", 5, 5))
+	b.until(`document.querySelector(".read").hidden && document.querySelector("path.mark") === null`)
+}
+
 // TestQueuesAndWorkers pauses a queue, resumes it, changes a setting, and stops workers.
 func TestQueuesAndWorkers(t *testing.T) {
 	f := newFixture(t, 120)

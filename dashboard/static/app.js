@@ -316,6 +316,27 @@
     if (leaves) { if (a && !a.failed) location.href = tab.get("list") || base + "/jobs"; else open(); }
     if (a) { const d = f.closest("details"); if (d && (label === "Pause" || label === "Limit")) d.open = false; }
   });
+  // What a graph shows under the pointer. The table below it says the same to who has none.
+  const read = el("div", "", "read");
+  read.hidden = true; read.ariaHidden = "true";
+  document.body.append(read);
+  function readOut(e) {
+    const plot = e.target.closest?.(".graph .plot");
+    $("path.mark")?.remove();
+    if (!plot) { read.hidden = true; return; }
+    const box = plot.getBoundingClientRect(), n = Number(plot.dataset.n), i = Math.min(Math.max(Math.floor((e.clientX - box.left) / box.width * n), 0), n - 1);
+    const at = el("time"), figure = plot.closest("figure"), row = $(`tr[data-i="${i}"]`, figure), keys = $$("thead th", figure).slice(1), mark = document.createElementNS(plot.namespaceURI, "path");
+    at.dateTime = new Date(Date.parse(plot.dataset.from) + i * 1000 * plot.dataset.step).toISOString();
+    at.dataset.t = plot.dataset.step * n > 90000 ? "day" : "tick";
+    read.replaceChildren(at, ...(row ? $$("td", row).map((d, k) => el("div", keys[k].textContent + " " + d.textContent)) : [el("div", "nothing")]));
+    times(read);
+    mark.setAttribute("class", "mark"); mark.setAttribute("d", "M" + (i + .5) * 600 / n + " 0V100");
+    plot.append(mark);
+    read.hidden = false;
+    read.style.left = Math.max(0, Math.min(e.clientX + 14, innerWidth - read.offsetWidth - 8)) + "px";
+    read.style.top = box.top + scrollY - 6 + "px";
+  }
+  for (const event of ["pointermove", "pointerdown", "pointerleave"]) document.addEventListener(event, readOut);
   document.addEventListener("click", async e => {
     const t = e.target;
     if (t.closest?.("[data-why]")) toast(t.closest("[data-why]").dataset.why, true);
