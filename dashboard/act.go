@@ -175,7 +175,8 @@ func (d *Dashboard) matched(ctx context.Context, p *params, reads int) (matchDoc
 	return matchDoc{n, exact}, err
 }
 
-// present counts those of the ids that are there, whatever their state.
+// present counts those of the ids that are there, whatever their state, and of an action that
+// rejected files are for those, too.
 func (d *Dashboard) present(ctx context.Context, p *params) (matchDoc, error) {
 	doc := matchDoc{Exact: true}
 	in := map[string][]string{}
@@ -194,8 +195,20 @@ func (d *Dashboard) present(ctx context.Context, p *params) (matchDoc, error) {
 		if err != nil && !errors.Is(err, fsq.ErrNotFound) {
 			return doc, err
 		}
-		for _, has := range where {
-			if len(has) > 0 {
+		rejected := map[string]bool{}
+		if p.act.Action == fsq.ActionRetry || p.act.Action == fsq.ActionDelete {
+			for _, q := range qs {
+				files, err := q.Rejects()
+				if err != nil {
+					return doc, err
+				}
+				for _, f := range files {
+					rejected[f.Name], rejected[f.Dropped] = true, true
+				}
+			}
+		}
+		for _, id := range slices.Compact(slices.Sorted(slices.Values(ids))) {
+			if len(where[id]) > 0 || rejected[id] {
 				doc.Matched++
 			}
 		}

@@ -503,6 +503,12 @@ func TestRejected(t *testing.T) {
 		return len(rejected) == 1
 	})
 	name := rejected[0].(map[string]any)["name"].(string)
+	for action, want := range map[string]string{"delete": `"matched":1`, "hold": `"matched":0`} {
+		body := `{"dry_run":true,"ids":[{"id":"` + name + `"},{"id":"` + name + `"}]}`
+		if w := r.do("POST", "/api/v1/jobs/"+action, body); !strings.Contains(w.Body.String(), want) {
+			t.Errorf("a dry run of %s: %s", action, w.Body)
+		}
+	}
 	if w := r.do("POST", "/api/v1/jobs/"+url.PathEscape(name)+"/delete?queue=default", ""); w.Code != 200 {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
