@@ -432,7 +432,7 @@ func (in *incarnation) claim(n spool.Name) bool {
 	case errors.Is(err, spool.ErrFull):
 		in.w.seat.giveBack()
 		in.w.seat.rest()
-		in.ready.Add(n, in.q.s.Now())
+		in.ready.GiveBack(n)
 		in.crowded = time.Now().Add(in.crowdedPause())
 		return false
 	case errors.Is(err, ErrLost):
@@ -446,7 +446,7 @@ func (in *incarnation) claim(n spool.Name) bool {
 		in.w.seat.giveBack()
 		in.w.seat.rest()
 		in.w.problem(err)
-		in.ready.Add(n, in.q.s.Now())
+		in.ready.GiveBack(n)
 		in.refused = min(max(2*in.refused, claimBackoff), claimBackoffMax)
 		in.retryAt = time.Now().Add(in.refused)
 		return false

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 )
@@ -140,4 +141,31 @@ func TestLimitThatCannotBeRead(t *testing.T) {
 	}
 	w.awaitJob(EventDone, "a")
 	w.drain()
+}
+
+// A queue with a limit of one is in order, also of jobs that are due at the same moment, and
+// whatever slots look for room in vain meanwhile.
+func TestLimitKeepsTheOrder(t *testing.T) {
+	q := openQueue(t, testConfig())
+	var want []string
+	for i := range 8 {
+		id := fmt.Sprintf("job-%d", i)
+		want = append(want, id)
+		enqueue(t, q, `{"id":"`+id+`","command":"x","run_at":"2020-01-01T00:00:00Z"}`)
+	}
+	if err := q.SetLimit(1); err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	var got []string
+	w := startWorker(t, q, WorkerOptions{Slots: 4, Drain: true, Handler: HandlerFunc(func(_ context.Context, r *Run) error {
+		mu.Lock()
+		defer mu.Unlock()
+		got = append(got, r.ID)
+		return nil
+	})})
+	<-w.ended
+	if !slices.Equal(got, want) {
+		t.Errorf("the order was %v", got)
+	}
 }
