@@ -35,6 +35,7 @@ type incarnation struct {
 	paused   *spool.Pause  // no claims while it holds
 	limit    int           // so many jobs of the queue may run, over all workers; 0: no limit; -1: one that cannot be read
 	crowded  time.Time     // no claims before: as many run as may
+	jammed   time.Time     // since when nothing but others that are claiming was found
 	rung     time.Time     // when something was last asked for, as far as is known
 	settled  bool          // what was asked for after the last look bears another time
 	obeyed   time.Time     // when it was last looked what
@@ -434,6 +435,7 @@ func (in *incarnation) claim(n spool.Name) bool {
 		in.w.seat.rest()
 		in.ready.GiveBack(n)
 		in.crowded = time.Now().Add(in.crowdedPause())
+		in.lookForJam(err)
 		return false
 	case errors.Is(err, ErrLost):
 		in.w.seat.giveBack()
@@ -451,7 +453,7 @@ func (in *incarnation) claim(n spool.Name) bool {
 		in.retryAt = time.Now().Add(in.refused)
 		return false
 	}
-	in.refused, in.retryAt = 0, time.Time{}
+	in.refused, in.retryAt, in.jammed = 0, time.Time{}, time.Time{}
 	if c.Name().Attempt == 1 {
 		in.commits.addClaim()
 	}
@@ -464,6 +466,32 @@ func (in *incarnation) claimWithin(n spool.Name) (*spool.Claim, error) {
 		return in.lease.ClaimWithin(n, in.limit)
 	}
 	return in.lease.Claim(n)
+}
+
+// jamPatience is how long a worker finds others claiming, whenever it looks, before somebody
+// should know: a claim takes milliseconds, unless who makes it was stopped.
+const jamPatience = 30 * time.Second
+
+// jammedSince decides since when a worker has found nothing but others that are claiming,
+// zero if it has not, and whether that is to be told.
+func jammedSince(since time.Time, err error, now time.Time) (at time.Time, tell bool) {
+	switch {
+	case !errors.Is(err, spool.ErrCrowd):
+		return time.Time{}, false
+	case since.IsZero():
+		return now, false
+	default:
+		return since, now.Sub(since) >= jamPatience
+	}
+}
+
+// lookForJam tells of a lock that is never free: no job of the queue is started then, and
+// nothing else says why.
+func (in *incarnation) lookForJam(err error) {
+	tell := false
+	if in.jammed, tell = jammedSince(in.jammed, err, time.Now()); tell {
+		in.w.problemAs("the lock of the queue's limit", fmt.Errorf("no jobs are taken: the lock of the queue's limit is never free; perhaps a process that has it is stopped: %w", err))
+	}
 }
 
 // crowdedPause is how long a worker waits, in a queue with a limit that is reached, until

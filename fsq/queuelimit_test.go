@@ -9,6 +9,9 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/queuectl/queuectl/spool"
 )
 
 // turnstile counts who is inside at the same time.
@@ -167,5 +170,27 @@ func TestLimitKeepsTheOrder(t *testing.T) {
 	<-w.ended
 	if !slices.Equal(got, want) {
 		t.Errorf("the order was %v", got)
+	}
+}
+
+// A lock that is never free is told of, and one that others only have often is not.
+func TestJam(t *testing.T) {
+	crowd, now := fmt.Errorf("%w: %w", spool.ErrCrowd, spool.ErrFull), time.Unix(1e9, 0)
+	long := now.Add(-jamPatience)
+	for _, c := range []struct {
+		since time.Time
+		err   error
+		want  time.Time
+		tell  bool
+	}{
+		{time.Time{}, spool.ErrFull, time.Time{}, false},
+		{time.Time{}, crowd, now, false},
+		{long.Add(1), crowd, long.Add(1), false},
+		{long, crowd, long, true},
+		{long, spool.ErrFull, time.Time{}, false},
+	} {
+		if at, tell := jammedSince(c.since, c.err, now); !at.Equal(c.want) || tell != c.tell {
+			t.Errorf("since %s, %v: %s, %v", c.since, c.err, at, tell)
+		}
 	}
 }

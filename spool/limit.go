@@ -92,6 +92,14 @@ func (s *Spool) SetLimit(n int) error {
 // those of a dead worker until they are given back. So the names are the account, and no
 // other state can disagree with them.
 func (l *Lease) ClaimWithin(n Name, limit int) (*Claim, error) {
+	c, err := l.takeWithin(n, limit)
+	if err == nil {
+		c.outlive() // not under the lock: others need not wait for the disk
+	}
+	return c, err
+}
+
+func (l *Lease) takeWithin(n Name, limit int) (*Claim, error) {
 	s := l.s
 	f, err := s.lockAt(limitLock, limitPatience)
 	if errors.Is(err, syscall.EAGAIN) {
@@ -109,7 +117,7 @@ func (l *Lease) ClaimWithin(n Name, limit int) (*Claim, error) {
 	if running >= limit {
 		return nil, fmt.Errorf("claim %s: %w", n, ErrFull)
 	}
-	c, err := l.Claim(n)
+	c, err := l.take(n)
 	if err != nil {
 		return nil, err
 	}
