@@ -399,7 +399,14 @@ func (in *incarnation) fill() {
 		in.w.seat.rest()
 		return
 	}
+	began := time.Now()
 	for scanned := false; ; {
+		// With many slots, and claims that wait for each other, this can take long: what else
+		// the loop is for has its turn between.
+		if time.Since(began) >= tickAtLeast {
+			in.w.seat.poke()
+			return
+		}
 		now := in.q.s.Now()
 		in.filled = now
 		if !in.ready.Due(now) {

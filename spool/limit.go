@@ -157,6 +157,9 @@ func (s *Spool) Running(most int) (n int, err error) {
 		}
 	}
 	err = s.walkEach(workDir, func(worker string) error {
+		if _, _, ok := parseWID(worker); !ok {
+			return nil // nobody's: it would count for ever
+		}
 		dir := workDir + "/" + worker
 		if s.network {
 			if _, err := s.ops.refresh(s.abs(dir)); err != nil {

@@ -120,6 +120,13 @@ func TestClaimWithin(t *testing.T) {
 	if n, err := s.Running(2); err != nil || n != 2 {
 		t.Errorf("counted to 2: %d, %v", n, err)
 	}
+	// What somebody has put aside there is nobody's, and nobody would ever give it back.
+	mustDo(t, os.Mkdir(s.abs(workDir+"/aside"), 0o700))
+	mustDo(t, os.WriteFile(s.abs(workDir+"/aside/"+s.file(names[0])), nil, 0o600))
+	if n, err := s.Running(0); err != nil || n != limit {
+		t.Errorf("with one put aside %d run, %v", n, err)
+	}
+	mustDo(t, os.RemoveAll(s.abs(workDir+"/aside")))
 	_, err := claims[0].Release(s.Now())
 	mustDo(t, err)
 	names = []Name{nameOf(t, s, claims[0].Name().ID)}
