@@ -495,8 +495,9 @@ func jammedSince(since time.Time, err error, now time.Time) (at time.Time, tell 
 // lookForJam tells of a lock that is never free: no job of the queue is started then, and
 // nothing else says why.
 func (in *incarnation) lookForJam(err error) {
-	tell := false
-	if in.jammed, tell = jammedSince(in.jammed, err, time.Now()); tell {
+	since, tell := jammedSince(in.jammed, err, time.Now())
+	in.jammed = since
+	if tell {
 		in.w.problemAs("the lock of the queue's limit", fmt.Errorf("no jobs are taken: the lock of the queue's limit is never free; perhaps a process that has it is stopped: %w", err))
 	}
 }
