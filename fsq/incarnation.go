@@ -35,6 +35,7 @@ type incarnation struct {
 	paused   *spool.Pause  // no claims while it holds
 	limit    int           // so many jobs of the queue may run, over all workers; 0: no limit; -1: one that cannot be read
 	crowded  time.Time     // no claims before: as many run as may
+	jammed   time.Time     // since when nothing but others that are claiming was found
 	rung     time.Time     // when something was last asked for, as far as is known
 	settled  bool          // what was asked for after the last look bears another time
 	obeyed   time.Time     // when it was last looked what
@@ -398,7 +399,14 @@ func (in *incarnation) fill() {
 		in.w.seat.rest()
 		return
 	}
+	began := time.Now()
 	for scanned := false; ; {
+		// With many slots, and claims that wait for each other, this can take long: what else
+		// the loop is for has its turn between.
+		if time.Since(began) >= tickAtLeast {
+			in.w.seat.poke()
+			return
+		}
 		now := in.q.s.Now()
 		in.filled = now
 		if !in.ready.Due(now) {
@@ -432,8 +440,9 @@ func (in *incarnation) claim(n spool.Name) bool {
 	case errors.Is(err, spool.ErrFull):
 		in.w.seat.giveBack()
 		in.w.seat.rest()
-		in.ready.Add(n, in.q.s.Now())
+		in.ready.GiveBack(n)
 		in.crowded = time.Now().Add(in.crowdedPause())
+		in.lookForJam(err)
 		return false
 	case errors.Is(err, ErrLost):
 		in.w.seat.giveBack()
@@ -446,12 +455,12 @@ func (in *incarnation) claim(n spool.Name) bool {
 		in.w.seat.giveBack()
 		in.w.seat.rest()
 		in.w.problem(err)
-		in.ready.Add(n, in.q.s.Now())
+		in.ready.GiveBack(n)
 		in.refused = min(max(2*in.refused, claimBackoff), claimBackoffMax)
 		in.retryAt = time.Now().Add(in.refused)
 		return false
 	}
-	in.refused, in.retryAt = 0, time.Time{}
+	in.refused, in.retryAt, in.jammed = 0, time.Time{}, time.Time{}
 	if c.Name().Attempt == 1 {
 		in.commits.addClaim()
 	}
@@ -464,6 +473,33 @@ func (in *incarnation) claimWithin(n spool.Name) (*spool.Claim, error) {
 		return in.lease.ClaimWithin(n, in.limit)
 	}
 	return in.lease.Claim(n)
+}
+
+// jamPatience is how long a worker finds others claiming, whenever it looks, before somebody
+// should know: a claim takes milliseconds, unless who makes it was stopped.
+const jamPatience = 30 * time.Second
+
+// jammedSince decides since when a worker has found nothing but others that are claiming,
+// zero if it has not, and whether that is to be told.
+func jammedSince(since time.Time, err error, now time.Time) (at time.Time, tell bool) {
+	switch {
+	case !errors.Is(err, spool.ErrCrowd):
+		return time.Time{}, false
+	case since.IsZero():
+		return now, false
+	default:
+		return since, now.Sub(since) >= jamPatience
+	}
+}
+
+// lookForJam tells of a lock that is never free: no job of the queue is started then, and
+// nothing else says why.
+func (in *incarnation) lookForJam(err error) {
+	since, tell := jammedSince(in.jammed, err, time.Now())
+	in.jammed = since
+	if tell {
+		in.w.problemAs("the lock of the queue's limit", fmt.Errorf("no jobs are taken: the lock of the queue's limit is never free; perhaps a process that has it is stopped: %w", err))
+	}
 }
 
 // crowdedPause is how long a worker waits, in a queue with a limit that is reached, until

@@ -6,8 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/queuectl/queuectl/spool"
 )
 
 // turnstile counts who is inside at the same time.
@@ -140,4 +144,53 @@ func TestLimitThatCannotBeRead(t *testing.T) {
 	}
 	w.awaitJob(EventDone, "a")
 	w.drain()
+}
+
+// A queue with a limit of one is in order, also of jobs that are due at the same moment, and
+// whatever slots look for room in vain meanwhile.
+func TestLimitKeepsTheOrder(t *testing.T) {
+	q := openQueue(t, testConfig())
+	var want []string
+	for i := range 8 {
+		id := fmt.Sprintf("job-%d", i)
+		want = append(want, id)
+		enqueue(t, q, `{"id":"`+id+`","command":"x","run_at":"2020-01-01T00:00:00Z"}`)
+	}
+	if err := q.SetLimit(1); err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	var got []string
+	w := startWorker(t, q, WorkerOptions{Slots: 4, Drain: true, Handler: HandlerFunc(func(_ context.Context, r *Run) error {
+		mu.Lock()
+		defer mu.Unlock()
+		got = append(got, r.ID)
+		return nil
+	})})
+	<-w.ended
+	if !slices.Equal(got, want) {
+		t.Errorf("the order was %v", got)
+	}
+}
+
+// A lock that is never free is told of, and one that others only have often is not.
+func TestJam(t *testing.T) {
+	crowd, now := fmt.Errorf("%w: %w", spool.ErrCrowd, spool.ErrFull), time.Unix(1e9, 0)
+	long := now.Add(-jamPatience)
+	for _, c := range []struct {
+		since time.Time
+		err   error
+		want  time.Time
+		tell  bool
+	}{
+		{time.Time{}, spool.ErrFull, time.Time{}, false},
+		{time.Time{}, crowd, now, false},
+		{long.Add(1), crowd, long.Add(1), false},
+		{long, crowd, long, true},
+		{long, spool.ErrFull, time.Time{}, false},
+	} {
+		if at, tell := jammedSince(c.since, c.err, now); !at.Equal(c.want) || tell != c.tell {
+			t.Errorf("since %s, %v: %s, %v", c.since, c.err, at, tell)
+		}
+	}
 }

@@ -24,6 +24,15 @@ var ErrUnclaimable = errors.New("it cannot be claimed")
 // undoes it gives the job back. From the second attempt on it is durable when it returns;
 // a first one is so by the next SyncClaims, because an fsync for each job is much.
 func (l *Lease) Claim(n Name) (*Claim, error) {
+	c, err := l.take(n)
+	if err == nil {
+		c.outlive()
+	}
+	return c, err
+}
+
+// take is Claim without what makes it durable.
+func (l *Lease) take(n Name) (*Claim, error) {
 	if n.Attempt >= MaxAttempt {
 		return nil, fmt.Errorf("claim %s: %w: it has had %d attempts", n, ErrUnclaimable, n.Attempt)
 	}
@@ -64,13 +73,16 @@ func (l *Lease) Claim(n Name) (*Claim, error) {
 	if err != nil {
 		return nil, fmt.Errorf("claim %s: %w", n, err)
 	}
-	if to.Attempt > 1 {
-		// A job that takes the machine down with it must run out of attempts: from the
-		// second on, the name with the higher number must survive. A failure costs only
-		// that, not the job.
-		_ = l.s.Sync(claimsDir(l.Worker()), pendingDir)
-	}
 	return c, nil
+}
+
+// outlive makes a claim durable. A job that takes the machine down with it must run out of
+// attempts: from the second on, the name with the higher number must survive. A failure
+// costs only that, not the job.
+func (c *Claim) outlive() {
+	if c.name.Attempt > 1 {
+		_ = c.lease.s.Sync(claimsDir(c.lease.Worker()), pendingDir)
+	}
 }
 
 // SyncClaims makes all claims durable that were made before the call. On btrfs a power cut

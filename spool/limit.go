@@ -27,8 +27,17 @@ const MaxLimit = 1_000_000
 // of which lists what runs. It is the worker's loop that waits.
 const limitPatience = 200 * time.Millisecond
 
+// lockDoubt is how long a client of a file server may take it for certain that it has a lock
+// it was given: less than the 90 s after which Linux's server gives it to another when
+// nothing is heard of the client, and longer than any claim takes.
+const lockDoubt = 30 * time.Second
+
 // ErrFull says that as many jobs of the queue run as may, or that others are claiming.
 var ErrFull = errors.New("as many jobs run as may")
+
+// ErrCrowd says, with ErrFull, that others are claiming. For long only one that was stopped
+// in the middle of it does.
+var ErrCrowd = errors.New("another is claiming")
 
 // ErrBadLimit says that the queue has a limit which nobody can read. Whoever made it meant
 // one: nothing is claimed until it is set anew, or taken away.
@@ -83,22 +92,59 @@ func (s *Spool) SetLimit(n int) error {
 // those of a dead worker until they are given back. So the names are the account, and no
 // other state can disagree with them.
 func (l *Lease) ClaimWithin(n Name, limit int) (*Claim, error) {
-	f, err := l.s.lockAt(limitLock, limitPatience)
+	c, err := l.takeWithin(n, limit)
+	if err == nil {
+		c.outlive() // not under the lock: others need not wait for the disk
+	}
+	return c, err
+}
+
+func (l *Lease) takeWithin(n Name, limit int) (*Claim, error) {
+	s := l.s
+	f, err := s.lockAt(limitLock, limitPatience)
 	if errors.Is(err, syscall.EAGAIN) {
-		return nil, fmt.Errorf("claim %s: others are claiming: %w", n, ErrFull)
+		return nil, fmt.Errorf("claim %s: %w: %w", n, ErrCrowd, ErrFull)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("claim %s: %w", n, err)
 	}
-	defer func() { _ = f.Close() }()
-	running, err := l.s.Running(limit)
+	defer s.letGo(f)
+	locked := s.ops.now()
+	running, err := s.Running(limit)
 	if err != nil {
 		return nil, fmt.Errorf("claim %s: %w", n, err)
 	}
 	if running >= limit {
 		return nil, fmt.Errorf("claim %s: %w", n, ErrFull)
 	}
-	return l.Claim(n)
+	c, err := l.take(n)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.stillAlone(f, locked, limit); err != nil {
+		_, giveErr := c.Release(n.Due)
+		if giveErr != nil {
+			c.Abandon() // the next audit finds it
+		}
+		return nil, fmt.Errorf("claim %s: %w", n, errors.Join(err, giveErr))
+	}
+	return c, nil
+}
+
+// stillAlone says after a claim under a lock whether the lock still was one: who was stopped
+// with it may find that somebody has removed the file, so that the others could go on, or
+// that the file server has given it to another host. Then it is counted again, and who came
+// last goes.
+func (s *Spool) stillAlone(f file, locked time.Time, limit int) error {
+	there, err := s.isAt(limitLock, f)
+	if took := s.ops.now().Sub(locked); err == nil && there && (!s.network || took >= 0 && took < lockDoubt) {
+		return nil
+	}
+	running, err := s.Running(limit + 1)
+	if err == nil && running > limit {
+		err = ErrFull
+	}
+	return err
 }
 
 // Running counts the jobs that workers have, up to most; 0: all. On a network file system
@@ -111,6 +157,9 @@ func (s *Spool) Running(most int) (n int, err error) {
 		}
 	}
 	err = s.walkEach(workDir, func(worker string) error {
+		if _, _, ok := parseWID(worker); !ok {
+			return nil // nobody's: it would count for ever
+		}
 		dir := workDir + "/" + worker
 		if s.network {
 			if _, err := s.ops.refresh(s.abs(dir)); err != nil {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // limitedScenario has two jobs, of which one may run at a time.
@@ -118,11 +120,81 @@ func TestClaimWithin(t *testing.T) {
 	if n, err := s.Running(2); err != nil || n != 2 {
 		t.Errorf("counted to 2: %d, %v", n, err)
 	}
+	// What somebody has put aside there is nobody's, and nobody would ever give it back.
+	mustDo(t, os.Mkdir(s.abs(workDir+"/aside"), 0o700))
+	mustDo(t, os.WriteFile(s.abs(workDir+"/aside/"+s.file(names[0])), nil, 0o600))
+	if n, err := s.Running(0); err != nil || n != limit {
+		t.Errorf("with one put aside %d run, %v", n, err)
+	}
+	mustDo(t, os.RemoveAll(s.abs(workDir+"/aside")))
 	_, err := claims[0].Release(s.Now())
 	mustDo(t, err)
 	names = []Name{nameOf(t, s, claims[0].Name().ID)}
 	if full := take(); full != 0 || len(claims) != limit+1 {
 		t.Errorf("there is room, and nothing was claimed")
+	}
+}
+
+// Who is stopped between the count and the claim, while somebody removes the lock so that the
+// others can go on, gives the job back: it came last.
+func TestClaimUnderALockThatWasRemoved(t *testing.T) {
+	t.Parallel()
+	for _, room := range []int{1, 2} {
+		s := newSpool(t)
+		var names []Name
+		for range 2 {
+			it := item(s, s.NewID())
+			mustDo(t, s.Put(it))
+			names = append(names, it.Name)
+		}
+		stopped, other := mustRegister(t, s), mustRegister(t, s)
+		rename := s.ops.rename
+		s.ops.rename = func(from, to string) error {
+			s.ops.rename = rename
+			mustDo(t, os.Remove(s.abs(limitLock)))
+			if _, err := other.ClaimWithin(names[1], room); err != nil {
+				t.Error(err)
+			}
+			return rename(from, to)
+		}
+		c, err := stopped.ClaimWithin(names[0], room)
+		if full := room == 1; errors.Is(err, ErrFull) != full || (c == nil) != full {
+			t.Errorf("room for %d: %v, %v", room, c, err)
+		}
+		if n, err := s.Running(0); n != room || err != nil {
+			t.Errorf("room for %d: %d run, %v", room, n, err)
+		}
+		if room == 1 {
+			n := nameOf(t, s, names[0].ID)
+			if !n.Due.Equal(names[0].Due) || n.Allowed-n.Attempt != names[0].Allowed {
+				t.Errorf("it came back as %s, and was %s", n, names[0])
+			}
+		}
+	}
+}
+
+// A child that was forked while a claim had the lock has it open until it executes its
+// command: that must not keep the lock.
+func TestLockIsLetGoOfThoughAChildHasIt(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	for _, network := range []bool{false, true} {
+		s.network = network
+		f, err := s.lockAt(limitLock, 0)
+		mustDo(t, err)
+		child, err := unix.Dup(int(f.os().Fd()))
+		mustDo(t, err)
+		if _, err := s.lockAt(limitLock, 0); !errors.Is(err, unix.EAGAIN) {
+			t.Errorf("on a network %v: it was locked twice: %v", network, err)
+		}
+		s.letGo(f)
+		again, err := s.lockAt(limitLock, 0)
+		if err != nil {
+			t.Errorf("on a network %v: %v", network, err)
+		} else {
+			s.letGo(again)
+		}
+		mustDo(t, unix.Close(child))
 	}
 }
 

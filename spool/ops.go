@@ -48,6 +48,7 @@ type file interface {
 	tryLock() (bool, error)  // flock(LOCK_EX|LOCK_NB): false where another holds it
 	// flock(LOCK_EX), not on a network, and what reaches other hosts; EAGAIN after patience
 	lock(network bool, patience time.Duration) error
+	unlock(network bool)             // lets go of what lock took, whoever has the file open, too
 	beingWritten() (yes, known bool) // whether anyone has it open for writing; known is false where the system cannot tell
 	release()                        // has the client give a delegation of the file back
 	os() *os.File                    // nil for a simulated file
@@ -312,6 +313,16 @@ func (f osFile) lock(network bool, patience time.Duration) error {
 		}
 		time.Sleep(pause)
 	}
+}
+
+// unlock lets go at once. Closing is not enough: a child that has just been forked has the
+// file open, too, until it executes its command, and a directory or a program on a file
+// system that hangs can keep it from that for long.
+func (f osFile) unlock(network bool) {
+	if !network {
+		_ = unix.Flock(int(f.Fd()), unix.LOCK_UN)
+	}
+	f.unlockAcrossHosts()
 }
 
 // tryLockHere asks for both locks: clients may have this disk over NFS, and they see only

@@ -77,6 +77,10 @@ func (f osFile) tryLockAcrossHosts() (bool, error) {
 	return err == nil, pathError("lock", f.Name(), err)
 }
 
+func (f osFile) unlockAcrossHosts() {
+	_ = unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_UNLCK})
+}
+
 // syncFileSystem flushes all of the file system that dir is on: for a batch it is
 // 10 to 14 times cheaper than as many calls of fsync. Before Linux 5.8 it does not
 // report all errors, which is why it is used for batches only on newer ones.

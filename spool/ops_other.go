@@ -33,6 +33,8 @@ func (osFile) beingWritten() (yes, known bool) { return false, false }
 
 func (f osFile) tryLockAcrossHosts() (bool, error) { return f.tryLock() }
 
+func (f osFile) unlockAcrossHosts() { _ = unix.Flock(int(f.Fd()), unix.LOCK_UN) }
+
 func syncFileSystem(string) error { return errors.ErrUnsupported }
 
 func ordersNames(string) bool { return false }

@@ -25,7 +25,7 @@ type Ready struct {
 	limit  int // 0: ReadyLimit
 	due    bounded
 	later  bounded
-	front  []Name // the best of due that tied, in order of enqueuing
+	front  []Name // the best of due that tied or were given back; whose turn it is lies last
 	member map[string]struct{}
 }
 
@@ -127,10 +127,30 @@ func (r *Ready) Reset() {
 func (r *Ready) Due(now time.Time) bool {
 	r.init()
 	r.ripen(now)
-	if len(r.front) > 0 && (len(r.due.names) == 0 || tieOrder(r.front[0], r.due.names[0]) <= 0) {
+	if r.inFront() {
 		return !r.better()
 	}
 	return len(r.due.names) > 0
+}
+
+// first is the one of front whose turn it is.
+func (r *Ready) first() Name { return r.front[len(r.front)-1] }
+
+// inFront reports whether it goes before all of due.
+func (r *Ready) inFront() bool {
+	return len(r.front) > 0 && (len(r.due.names) == 0 || tieOrder(r.first(), r.due.names[0]) <= 0)
+}
+
+// GiveBack takes a job that Next has just given out back in. Add would put it behind all
+// that tie with it.
+func (r *Ready) GiveBack(n Name) {
+	r.init()
+	key := n.String()
+	if _, known := r.member[key]; known {
+		return
+	}
+	r.member[key] = struct{}{}
+	r.front = append(r.front, n)
 }
 
 // ripen moves what has become due.
@@ -148,11 +168,11 @@ func (r *Ready) ripen(now time.Time) {
 func (r *Ready) Next(now time.Time) (n Name, ok bool) {
 	r.init()
 	r.ripen(now)
-	if len(r.front) > 0 && (len(r.due.names) == 0 || tieOrder(r.front[0], r.due.names[0]) <= 0) {
+	if r.inFront() {
 		if r.better() {
 			return Name{}, false
 		}
-		n, r.front = r.front[0], r.front[1:]
+		n, r.front = r.first(), r.front[:len(r.front)-1]
 		delete(r.member, n.String())
 		return n, true
 	}
@@ -193,15 +213,17 @@ func (r *Ready) breakTie(n Name) Name {
 // front goes before what ties with it.
 func (r *Ready) lineUp(tied []Name) {
 	if len(r.front) > 0 {
-		tied = append(slices.Clone(r.front), tied...)
+		slices.Reverse(r.front)
+		tied = append(r.front, tied...)
 		slices.SortStableFunc(tied, tieOrder)
 	}
-	r.front = tied
-	if len(tied) <= 2*r.limit {
-		return
+	var rest []Name
+	if len(tied) > 2*r.limit {
+		tied, rest = slices.Clone(tied[:r.limit]), tied[r.limit:]
 	}
-	r.front = slices.Clone(tied[:r.limit])
-	for _, n := range tied[r.limit:] {
+	slices.Reverse(tied)
+	r.front = tied
+	for _, n := range rest {
 		key := n.String()
 		delete(r.member, key)
 		r.push(&r.due, n, key)
@@ -210,7 +232,7 @@ func (r *Ready) lineUp(tied []Name) {
 
 // better reports whether one that was left out goes before all of front.
 func (r *Ready) better() bool {
-	return r.due.out != nil && len(r.front) > 0 && tieOrder(*r.due.out, r.front[0]) < 0
+	return r.due.out != nil && len(r.front) > 0 && tieOrder(*r.due.out, r.first()) < 0
 }
 
 // NextDue is when the next job that it knows of will be due; zero if none.

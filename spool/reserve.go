@@ -308,10 +308,16 @@ func (s *Spool) lock() (unlock func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock the spool: %w", err)
 	}
-	return func() { _ = f.Close(); s.locking.Unlock() }, nil
+	return func() { s.letGo(f); s.locking.Unlock() }, nil
 }
 
-// lockAt locks a file of the spool's and makes it if it is not there; closing it lets go.
+// letGo ends what lockAt began.
+func (s *Spool) letGo(f file) {
+	f.unlock(s.network)
+	_ = f.Close()
+}
+
+// lockAt locks a file of the spool's and makes it if it is not there.
 func (s *Spool) lockAt(rel string, patience time.Duration) (file, error) {
 	for range bindTries {
 		f, err := s.ops.update(s.abs(rel), s.FilePerm())
@@ -324,15 +330,24 @@ func (s *Spool) lockAt(rel string, patience time.Duration) (file, error) {
 		}
 		// A file that was removed while it was waited for locks nobody out: the removal of a
 		// queue that was given up, or rm, does that.
-		in, err := f.info()
-		now, lookErr := s.ops.look(path.Dir(s.abs(rel)), path.Base(rel))
-		if err == nil && lookErr == nil && now.same(in) {
+		there, err := s.isAt(rel, f)
+		if there {
 			return f, nil
 		}
-		_ = f.Close()
-		if err = errors.Join(err, ignoreNotExist(lookErr)); err != nil {
+		s.letGo(f)
+		if err != nil {
 			return nil, err
 		}
 	}
 	return nil, fmt.Errorf("somebody keeps removing %s", rel)
+}
+
+// isAt reports whether an open file is the one that has this name.
+func (s *Spool) isAt(rel string, f file) (bool, error) {
+	in, err := f.info()
+	now, lookErr := s.ops.look(path.Dir(s.abs(rel)), path.Base(rel))
+	if err = errors.Join(err, ignoreNotExist(lookErr)); err != nil {
+		return false, err
+	}
+	return lookErr == nil && now.same(in), nil
 }

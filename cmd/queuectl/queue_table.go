@@ -99,13 +99,14 @@ func queueTable(all []fsq.Status) *table {
 	}
 	for _, s := range all {
 		remark := cell{}
-		if s.Paused != nil {
+		switch {
+		case s.Paused != nil:
 			remark = cell{"paused", yellow}
-		} else if s.Limit != nil && *s.Limit == 0 {
+		case s.Limit != nil && *s.Limit == 0:
 			remark = cell{"bad limit", yellow}
-		} else if s.OldestDueSeconds != nil && alive(s.Workers) == 0 {
+		case s.OldestDueSeconds != nil && alive(s.Workers) == 0:
 			remark = cell{"no worker", yellow}
-		} else if s.Limit != nil {
+		case s.Limit != nil:
 			remark = cell{fmt.Sprintf("limit %d", *s.Limit), dim}
 		}
 		t.add(

@@ -33,8 +33,9 @@ when the running ones have ended. A second one interrupts these; they go back to
 queue and lose none of their retries.
 
 With --drain it ends by itself once nothing is due: for cron. What is scheduled, held,
-retried later or run by other workers does not keep it. --max-jobs and --max-time
-end it earlier; what runs then may finish.
+retried later or run by other workers does not keep it; what is due does, also while it
+waits for the limit of its queue. --max-jobs and --max-time end it earlier; what runs then
+may finish.
 
 --queue names the queues to work: with mail,default a job of default starts only when
 mail has none that is due; with mail=2,default=4 both get their shares of the starts, a
