@@ -203,7 +203,11 @@ func (l *Live) take(all []arrival, err error) {
 
 // lookAgain looks at what nothing tells of.
 func (l *Live) lookAgain(ctx context.Context) {
-	tick := time.NewTicker(workersEvery)
+	every := workersEvery
+	if l.q.Polls() {
+		every = pollSlow // each look is some twenty requests to the file server
+	}
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	next := time.Now().Add(recountEvery)
 	for {
