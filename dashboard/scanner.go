@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"hash/fnv"
+	"io/fs"
 	"slices"
 	"sync"
 	"time"
@@ -285,12 +286,16 @@ func (r *round) open() {
 		return gone
 	})
 	r.mu.Unlock()
-	var qs []*fsq.Queue
-	if err == nil {
-		qs, err = d.queues()
-	}
-	for _, q := range qs {
-		if slices.Contains(known, q.Name()) || r.ctx.Err() != nil {
+	for _, name := range names {
+		if slices.Contains(known, name) || r.ctx.Err() != nil {
+			continue // on a network to open one is some requests to the file server
+		}
+		q, openErr := d.opt.Open(name)
+		if errors.Is(openErr, fs.ErrNotExist) {
+			continue
+		}
+		if openErr != nil {
+			err = errors.Join(err, openErr)
 			continue
 		}
 		ctx, stop := context.WithCancel(r.ctx)

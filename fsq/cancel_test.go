@@ -75,11 +75,18 @@ func TestCancelOfWhatWasGivenBack(t *testing.T) {
 func TestFollowerSeesASuccessor(t *testing.T) {
 	t.Parallel()
 	q := openQueue(t, testConfig())
-	f := &follower{q: q, known: map[string]spool.Entry{}, ended: map[string]time.Time{}}
-	old := spool.Entry{State: spool.Dead, Path: "dead/gone", Name: spool.Name{ID: "j", Attempt: 4, Outcome: "cancelled"}}
-	f.known["j"] = old
-	next := spool.Entry{State: spool.Processing, Name: spool.Name{ID: "j", Attempt: 1}}
-	if all := f.see(nil, next); len(all) != 1 || all[0].event != EventStarted {
+	f := q.emptyFollower()
+	f.see(nil, spool.Entry{State: spool.Dead, Path: "dead/gone", Name: spool.Name{ID: "j", Attempt: 4, Outcome: "cancelled"}})
+	late := spool.Entry{State: spool.Processing, Path: "processing/gone/too", Name: spool.Name{ID: "j", Attempt: 1}}
+	if all := f.see(nil, late); len(all) != 0 {
+		t.Errorf("what is not there any more is news: %+v", all)
+	}
+	enqueue(t, q, `{"id":"j","command":"x"}`)
+	next, err := q.find("j")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all := f.see(nil, next); len(all) != 1 || all[0].event != EventEnqueued {
 		t.Errorf("%+v", all)
 	}
 }

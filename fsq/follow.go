@@ -1,10 +1,16 @@
 package fsq
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io/fs"
+	"maps"
+	"math"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -50,7 +56,7 @@ func (q *Queue) Follow(ctx context.Context, visit func(Transition) error) error 
 // follow is Follow; all that is in a new queue is news.
 func (q *Queue) follow(ctx context.Context, isNew bool, visit func(Transition) error) error {
 	var first []arrival
-	baseline := func(e spool.Entry) { first = append(first, arrival{news(spool.Entry{}, false, e), e}) }
+	baseline := func(e spool.Entry) { first = append(first, arrival{news(trace{}, false, e), e}) }
 	if !isNew {
 		baseline = nil
 	}
@@ -155,19 +161,24 @@ func (q *Queue) transition(a arrival, now time.Time) Transition {
 }
 
 // follower keeps what is known of all jobs that have not ended, and finds out what is
-// new. It is not safe for concurrent use.
+// new. It is not safe for concurrent use, but for what says so.
 type follower struct {
 	q       *Queue
 	monitor *spool.Monitor // nil where there are no events
-	known   map[string]spool.Entry
-	ended   map[string]time.Time // names in done/ that were told of lately
-	horizon time.Time            // all that ended before was told of
-	floor   time.Time            // what ended before is no news, if it is not zero
-	scanned time.Time            // local clock
+	seed    maphash.Seed
+	ended   map[uint64]int64 // hashes of names in done/ that were told of lately, and when they ended, in ms
+	horizon time.Time        // all that ended before was told of
+	floor   time.Time        // what ended before is no news, if it is not zero
+	scanned time.Time        // local clock
 	active  time.Time
 	took    time.Duration
 	rescan  bool
-	forget  func(id string) // told of a job that is gone without an end, if not nil
+	round   uint8 // of scans
+
+	mu      sync.Mutex             // of what follows
+	known   map[uint64]trace       // by the hash of the id: a million take 70 MB
+	running map[uint64]spool.Entry // those of them that run
+	count   *stateCount            // nil if a job has moved since
 }
 
 // endedFor is how long a follower remembers whom it has told of as done: longer than
@@ -177,10 +188,17 @@ const endedFor = 2 * time.Minute
 // rescanPause is the least time between two scans. Nobody sees less.
 const rescanPause = 10 * time.Millisecond
 
+func (q *Queue) emptyFollower() *follower {
+	return &follower{
+		q: q, seed: maphash.MakeSeed(), ended: map[uint64]int64{}, horizon: q.now(), active: time.Now(),
+		known: map[uint64]trace{}, running: map[uint64]spool.Entry{},
+	}
+}
+
 // newFollower begins to follow. baseline, if not nil, is told of every job that waits,
-// runs or is dead now.
+// runs or is dead now; of one that moves meanwhile perhaps more than once.
 func (q *Queue) newFollower(baseline func(spool.Entry)) (*follower, error) {
-	f := &follower{q: q, known: map[string]spool.Entry{}, ended: map[string]time.Time{}, horizon: q.now(), active: time.Now()}
+	f := q.emptyFollower()
 	// The monitor first, then the scan: what comes between the two is seen by both.
 	if !q.s.Network() {
 		if m, err := q.s.Monitor(); err == nil {
@@ -189,7 +207,10 @@ func (q *Queue) newFollower(baseline func(spool.Entry)) (*follower, error) {
 	}
 	f.scanned = time.Now()
 	err := q.s.Each(func(e spool.Entry) error {
-		f.known[e.Name.ID] = e
+		f.keep(f.hash(e.Name.ID), e)
+		if baseline != nil {
+			baseline(e)
+		}
 		return nil
 	}, spool.Pending, spool.Processing, spool.Dead)
 	if err != nil {
@@ -197,11 +218,6 @@ func (q *Queue) newFollower(baseline func(spool.Entry)) (*follower, error) {
 		return nil, fmt.Errorf("follow the queue: %w", err)
 	}
 	f.took = time.Since(f.scanned)
-	if baseline != nil {
-		for _, e := range f.known {
-			baseline(e)
-		}
-	}
 	return f, nil
 }
 
@@ -266,9 +282,8 @@ func (f *follower) take() (all []arrival) {
 func (f *follower) scan() (all []arrival, err error) {
 	begun := f.q.now()
 	f.scanned, f.rescan = time.Now(), false
-	here := map[string]bool{}
+	f.round++
 	err = f.q.s.Each(func(e spool.Entry) error {
-		here[e.Name.ID] = true
 		all = f.see(all, e)
 		return nil
 	}, spool.Pending, spool.Processing, spool.Dead)
@@ -283,18 +298,9 @@ func (f *follower) scan() (all []arrival, err error) {
 	}
 	f.took = time.Since(f.scanned)
 	f.horizon = begun
-	// What is gone without an end was removed, or moves just now; if that, the next look
-	// or event tells of it as of one that was never seen.
-	for id := range f.known {
-		if !here[id] {
-			delete(f.known, id)
-			if f.forget != nil {
-				f.forget(id)
-			}
-		}
-	}
+	f.forget()
 	for name, at := range f.ended {
-		if begun.Sub(at) > endedFor {
+		if begun.UnixMilli()-at > endedFor.Milliseconds() {
 			delete(f.ended, name)
 		}
 	}
@@ -304,53 +310,175 @@ func (f *follower) scan() (all []arrival, err error) {
 	return all, nil
 }
 
+// forget forgets what the last scan has not seen. What is gone without an end was removed,
+// or moves just now; if that, the next look or event tells of it as of one that was never
+// seen.
+func (f *follower) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for job, t := range f.known {
+		if t.round != f.round {
+			f.count = nil
+			delete(f.known, job)
+			delete(f.running, job)
+		}
+	}
+}
+
+// hash stands for an id or a name: among a million jobs two have the same once in thirty
+// million times, and a list is wrong by one until one of them moves.
+func (f *follower) hash(s string) uint64 { return maphash.String(f.seed, s) }
+
+// keep keeps what is known of a job that has not ended, or is dead.
+func (f *follower) keep(job uint64, e spool.Entry) {
+	t := traceOf(e)
+	t.round = f.round
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.known[job], f.count = t, nil
+	if e.State == spool.Processing {
+		f.running[job] = e
+	} else {
+		delete(f.running, job)
+	}
+}
+
+// drop forgets a job that is done.
+func (f *follower) drop(job uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.count = nil
+	delete(f.known, job)
+	delete(f.running, job)
+}
+
+// mark notes that a job of which there is no news was seen.
+func (f *follower) mark(job uint64, t trace) {
+	if t.round == f.round {
+		return
+	}
+	t.round = f.round
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.known[job] = t
+}
+
 // see adds e to the news, if it is any.
 func (f *follower) see(all []arrival, e spool.Entry) []arrival {
-	id := e.Name.ID
+	job := f.hash(e.Name.ID)
 	if e.State == spool.Done {
-		name := e.Name.String()
+		name := f.hash(e.Name.String())
 		if _, told := f.ended[name]; told || e.Due.Before(f.horizon.Add(-endedFor/2)) || e.Due.Before(f.floor) {
 			return all
 		}
-		f.ended[name] = e.Due
-		delete(f.known, id)
+		f.ended[name] = e.Due.UnixMilli()
+		f.drop(job)
 		return append(all, arrival{EventDone, e})
 	}
-	old, known := f.known[id]
-	if known && e.Attempt < old.Attempt && !f.q.stillRuns(old) {
+	// Nobody else writes to known.
+	old, known := f.known[job]
+	if known && e.Attempt < int(old.attempt) && f.q.stillRuns(e) {
 		known = false // a new job under the id of one that is gone
 	}
 	event := news(old, known, e)
 	if event == "" {
+		f.mark(job, old)
 		return all
 	}
-	f.known[id] = e
+	f.keep(job, e)
 	return append(all, arrival{event, e})
 }
 
-// news is what it means that a job is found at e that was at old before; "" if nothing.
-func news(old spool.Entry, known bool, e spool.Entry) string {
-	if known && old.State == spool.Dead && e.State == spool.Pending && e.Attempt == 0 && old.Attempt > 0 {
+// stateCount is how many jobs wait, run and are dead at a time.
+type stateCount struct {
+	at     time.Time
+	counts map[State]int
+	oldest time.Time // the earliest due time of a job that is due; zero if none is
+	next   time.Time // the next due time to come; zero if none
+}
+
+// holds reports whether it is right at another time, if no job has moved.
+func (t *stateCount) holds(now time.Time) bool {
+	return !now.Before(t.at) && (t.next.IsZero() || now.Before(t.next))
+}
+
+// now returns the count, and the jobs that run, in a steady order. It is safe for
+// concurrent use.
+func (f *follower) now(now time.Time) (*stateCount, []spool.Entry) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	// To count a million takes some time, and is asked for every second.
+	if f.count == nil || !f.count.holds(now) {
+		f.count = stateCountOf(f.known, now)
+	}
+	list := slices.Collect(maps.Values(f.running))
+	slices.SortFunc(list, func(a, b spool.Entry) int {
+		return cmp.Or(strings.Compare(a.Worker, b.Worker), strings.Compare(a.Name.ID, b.Name.ID))
+	})
+	return f.count, list
+}
+
+func stateCountOf(known map[uint64]trace, now time.Time) *stateCount {
+	at := now.UnixMilli()
+	var pending, scheduled, retrying, held, running, dead, cancelled int // to count in a map takes five times as long
+	oldest, next := int64(math.MaxInt64), int64(math.MaxInt64)
+	for _, t := range known {
+		switch t.stateAt(at) {
+		case Pending:
+			pending++
+			oldest = min(oldest, t.due)
+		case Scheduled:
+			scheduled++
+			next = min(next, t.due)
+		case Retrying:
+			retrying++
+			next = min(next, t.due)
+		case Held:
+			held++
+		case Processing:
+			running++
+		case Dead:
+			dead++
+		case Cancelled:
+			cancelled++
+		}
+	}
+	t := &stateCount{at: now, counts: map[State]int{
+		Pending: pending, Scheduled: scheduled, Retrying: retrying, Held: held, Processing: running, Dead: dead, Cancelled: cancelled,
+	}}
+	if oldest != math.MaxInt64 {
+		t.oldest = time.UnixMilli(oldest).UTC()
+	}
+	if next != math.MaxInt64 {
+		t.next = time.UnixMilli(next).UTC()
+	}
+	return t
+}
+
+// news is what it means that a job is found at e that was as old says before; "" if nothing.
+func news(old trace, known bool, e spool.Entry) string {
+	now := traceOf(e)
+	if known && old.is(traceDead) && now.waits() && now.attempt == 0 && old.attempt > 0 {
 		known = false // a new job under the id of one that was cancelled or removed
 	}
 	switch {
-	case known && (e.Attempt < old.Attempt || e.State == old.State && e.Name == old.Name):
+	case known && (now.attempt < old.attempt || now.same(old)):
 		return "" // older than what is known, or the same
-	case e.State == spool.Processing:
+	case now.is(traceRuns):
 		return EventStarted
-	case e.State == spool.Dead && e.Outcome == string(OutcomeCancelled):
+	case now.is(traceCancelled):
 		return EventCancelled
-	case e.State == spool.Dead:
+	case now.is(traceDead):
 		return EventDead
-	case known && old.State == spool.Dead:
+	case known && old.is(traceDead):
 		return EventRevived
-	case !known && e.Attempt == 0, known && old.State == spool.Pending && old.Attempt == e.Attempt:
-		return newsOfWaiting(old, known, e)
-	case known && e.Lost > old.Lost:
+	case !known && now.attempt == 0, known && old.waits() && old.attempt == now.attempt:
+		return newsOfWaiting(old, known, now)
+	case known && now.lost > old.lost:
 		return EventLost
-	case known && e.Given > old.Given:
+	case known && now.given > old.given:
 		return EventRequeued
-	case known && e.Snoozed > old.Snoozed:
+	case known && now.snoozed > old.snoozed:
 		return EventSnoozed
 	default:
 		return EventRetry
@@ -358,15 +486,15 @@ func news(old spool.Entry, known bool, e spool.Entry) string {
 }
 
 // newsOfWaiting is about a job that has not run since it was seen.
-func newsOfWaiting(old spool.Entry, known bool, e spool.Entry) string {
+func newsOfWaiting(old trace, known bool, now trace) string {
 	switch {
-	case !known && e.Held:
+	case !known && now.is(traceHeld):
 		return EventHeld
 	case !known:
 		return EventEnqueued
-	case e.Held && !old.Held:
+	case now.is(traceHeld) && !old.is(traceHeld):
 		return EventHeld
-	case !e.Held && old.Held:
+	case !now.is(traceHeld) && old.is(traceHeld):
 		return EventReleased
 	default:
 		return EventChanged

@@ -54,7 +54,7 @@ func TestNews(t *testing.T) {
 		"another of the same id":  {dead, pending, EventEnqueued},
 		"cancelled before it ran": {at(spool.Dead, spool.Name{Outcome: "cancelled"}), pending, EventRevived},
 	} {
-		if have := news(c.old, c.old.State != "", c.e); have != c.want {
+		if have := news(traceOf(c.old), c.old.State != "", c.e); have != c.want {
 			t.Errorf("%s: have %q, want %q", what, have, c.want)
 		}
 	}

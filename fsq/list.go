@@ -86,7 +86,7 @@ func look(ctx context.Context, qs []*Queue, opt *ListOptions) (*pager, JobPage, 
 	if opt.Limit > 0 {
 		p.top.limit = opt.Limit + 1 // to know whether there are more
 	}
-	if opt.Reads > 0 {
+	if opt.Reads > 0 && opt.Where.readsFiles() {
 		p.top.limit += opt.Reads + 1 // all that can be examined
 	}
 	for _, q := range qs {

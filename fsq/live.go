@@ -1,11 +1,10 @@
 package fsq
 
 import (
-	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -20,22 +19,18 @@ type Live struct {
 	changed func()
 	over    chan struct{}
 
+	f *follower // knows all that wait, run or are dead
+
 	mu       sync.Mutex
-	jobs     map[string]spool.Entry // that wait, run or are dead
-	details  map[string]JobInfo     // of those that run, by the claim's name
+	details  map[string]JobInfo // of those that run, by the claim's name
 	done     int
 	news     time.Time // of the last job that moved
-	ends     []end
+	ends     ends
 	failures []Failure
 	workers  []WorkerInfo
 	paused   *Pause
 	limit    *int
 	err      error
-}
-
-type end struct {
-	at     time.Time
-	failed bool
 }
 
 // Failure is an attempt that failed.
@@ -81,21 +76,18 @@ func (q *Queue) LiveWith(ctx context.Context, counted *DoneCount, changed func()
 	if changed == nil {
 		changed = func() {}
 	}
-	l := &Live{q: q, counted: counted, changed: changed, over: make(chan struct{}), jobs: map[string]spool.Entry{}, details: map[string]JobInfo{}}
-	f, err := q.newFollower(func(e spool.Entry) { l.jobs[e.Name.ID] = e })
+	l := &Live{q: q, counted: counted, changed: changed, over: make(chan struct{}), details: map[string]JobInfo{}}
+	now := q.s.Now()
+	died := recent{q: q, now: now, ends: &l.ends}
+	f, err := q.newFollower(died.see)
 	if err != nil {
 		return nil, err
 	}
-	f.forget = func(id string) {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		delete(l.jobs, id)
-	}
-	now := q.s.Now()
+	l.f = f
 	f.floor = now // those are counted here
-	l.recall(now)
+	l.failures = died.failures()
 	err = q.s.EachDoneSince(now.Add(-LiveSeconds*time.Second), func(e spool.Entry) error {
-		l.ends = append(l.ends, end{e.Due, false})
+		l.ends.add(e.Due, false)
 		return ctx.Err()
 	})
 	if err == nil {
@@ -106,49 +98,65 @@ func (q *Queue) LiveWith(ctx context.Context, counted *DoneCount, changed func()
 		return nil, err
 	}
 	l.look(ctx)
-	go l.follow(ctx, f)
+	go l.follow(ctx)
 	go l.lookAgain(ctx)
 	return l, nil
 }
 
-// recall makes failures of the jobs that died before the view began.
-func (l *Live) recall(now time.Time) {
-	for _, e := range l.jobs {
-		if e.State != spool.Dead || e.Outcome == "" || stateOf(e, now) == Cancelled {
-			continue
-		}
-		if now.Sub(e.Due) < LiveSeconds*time.Second {
-			l.ends = append(l.ends, end{e.Due, true})
-		}
-		l.failures = append(l.failures, Failure{Transition: l.q.transition(arrival{EventDead, e}, now)})
+// recent gathers the jobs that died last before a view begins.
+type recent struct {
+	q    *Queue
+	now  time.Time
+	ends *ends
+	died []spool.Entry
+}
+
+func (r *recent) see(e spool.Entry) {
+	if e.State != spool.Dead || e.Outcome == "" || e.Outcome == string(OutcomeCancelled) {
+		return
 	}
-	slices.SortFunc(l.failures, func(a, b Failure) int { return b.Time.Compare(a.Time) })
-	l.failures = l.failures[:min(len(l.failures), maxFailures)]
-	for i := range l.failures {
-		if r, ok := l.q.readRecord(l.failures[i].JobID, l.failures[i].Attempt); ok {
-			l.failures[i].Error = r.Error
-		}
+	if r.now.Sub(e.Due) < LiveSeconds*time.Second {
+		r.ends.add(e.Due, true)
 	}
+	if r.died = append(r.died, e); len(r.died) >= 8*maxFailures {
+		r.shed()
+	}
+}
+
+func (r *recent) shed() {
+	slices.SortFunc(r.died, func(a, b spool.Entry) int { return b.Due.Compare(a.Due) })
+	r.died = slices.Delete(r.died, min(len(r.died), maxFailures), len(r.died))
+}
+
+// failures are the newest of them.
+func (r *recent) failures() (all []Failure) {
+	r.shed()
+	for _, e := range r.died {
+		all = append(all, r.q.failure(arrival{EventDead, e}, r.now))
+	}
+	return all
+}
+
+func (q *Queue) failure(a arrival, now time.Time) Failure {
+	f := Failure{Transition: q.transition(a, now)}
+	if r, ok := q.readRecord(f.JobID, f.Attempt); ok {
+		f.Error = r.Error
+	}
+	return f
 }
 
 // Wait waits until the view is not kept any more.
 func (l *Live) Wait() { <-l.over }
 
-func (l *Live) follow(ctx context.Context, f *follower) {
+func (l *Live) follow(ctx context.Context) {
 	defer close(l.over)
-	defer f.close()
+	defer l.f.close()
 	for {
-		all, err := f.next(ctx)
+		all, err := l.f.next(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		l.mu.Lock()
-		if l.err = err; err == nil {
-			for _, a := range all {
-				l.take(a)
-			}
-		}
-		l.mu.Unlock()
+		l.take(all, err)
 		l.changed()
 		if err != nil {
 			select {
@@ -160,35 +168,46 @@ func (l *Live) follow(ctx context.Context, f *follower) {
 	}
 }
 
-// take takes note of an arrival. The caller has the mutex.
-func (l *Live) take(a arrival) {
-	id := a.Name.ID
-	l.news = time.Now()
-	if a.event == EventDone {
-		l.done++
-		delete(l.jobs, id)
-	} else {
-		l.jobs[id] = a.Entry
-	}
+// take takes note of arrivals, or of why there are none.
+func (l *Live) take(all []arrival, err error) {
 	now := l.q.s.Now()
-	failed := a.event == EventRetry || a.event == EventDead || a.event == EventLost || a.event == EventSnoozed
-	if a.event == EventDone || failed {
-		l.ends = append(l.ends, end{now, failed})
-		l.ends = slices.DeleteFunc(l.ends, func(e end) bool { return now.Sub(e.at) > LiveSeconds*time.Second })
+	var failed []arrival
+	l.mu.Lock()
+	if l.err = err; err == nil && len(all) > 0 {
+		l.news = time.Now()
 	}
-	if !failed {
+	for _, a := range all {
+		switch a.event {
+		case EventDone:
+			l.done++
+			l.ends.add(now, false)
+		case EventRetry, EventDead, EventLost, EventSnoozed:
+			failed = append(failed, a)
+			l.ends.add(now, true)
+		}
+	}
+	l.mu.Unlock()
+	if len(failed) == 0 {
 		return
 	}
-	fail := Failure{Transition: l.q.transition(a, now)}
-	if r, ok := l.q.readRecord(id, a.Attempt); ok {
-		fail.Error = r.Error
+	// Of many that fail at once only the newest are read, and nobody waits for that.
+	var news []Failure
+	for _, a := range slices.Backward(failed[max(len(failed)-maxFailures, 0):]) {
+		news = append(news, l.q.failure(a, now))
 	}
-	l.failures = append([]Failure{fail}, l.failures[:min(len(l.failures), maxFailures-1)]...)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	news = append(news, l.failures...)
+	l.failures = news[:min(len(news), maxFailures)]
 }
 
 // lookAgain looks at what nothing tells of.
 func (l *Live) lookAgain(ctx context.Context) {
-	tick := time.NewTicker(workersEvery)
+	every := workersEvery
+	if l.q.Polls() {
+		every = pollSlow // each look is some twenty requests to the file server
+	}
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	next := time.Now().Add(recountEvery)
 	for {
@@ -256,34 +275,11 @@ func (l *Live) View() LiveView {
 		Queue: l.q.Name(), Counts: map[State]int{Done: l.done}, Workers: slices.Clone(l.workers), Paused: l.paused, Limit: l.limit,
 		Failures: slices.Clone(l.failures), Err: l.err, Ended: make([]int, LiveSeconds), Failed: make([]int, LiveSeconds),
 	}
-	for _, e := range l.ends {
-		i := LiveSeconds - 1 - int(now.Sub(e.at)/time.Second)
-		if i < 0 || i >= LiveSeconds {
-			continue
-		}
-		if e.failed {
-			v.Failed[i]++
-		} else {
-			v.Ended[i]++
-		}
-	}
-	var running []spool.Entry
-	for _, e := range l.jobs {
-		st := stateOf(e, now)
-		v.Counts[st]++
-		switch st {
-		case Processing:
-			running = append(running, e)
-		case Pending:
-			v.Oldest = earliest(v.Oldest, e.Due)
-		case Scheduled, Retrying:
-			v.Next = earliest(v.Next, e.Due)
-		}
-	}
+	l.ends.count(now, v.Ended, v.Failed)
 	l.mu.Unlock()
-	slices.SortFunc(running, func(a, b spool.Entry) int {
-		return cmp.Or(strings.Compare(a.Worker, b.Worker), strings.Compare(a.Name.ID, b.Name.ID))
-	})
+	t, running := l.f.now(now)
+	maps.Copy(v.Counts, t.counts)
+	v.Oldest, v.Next = t.oldest, t.next
 	v.Running = l.runningJobs(running, now)
 	return v
 }

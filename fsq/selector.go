@@ -60,6 +60,11 @@ func (s Selector) dated() bool {
 	return s.Older != nil || s.Newer != nil || !s.Since.IsZero() || !s.Until.IsZero()
 }
 
+// readsFiles reports whether there can be jobs whose names do not tell whether they are meant.
+func (s Selector) readsFiles() bool {
+	return len(s.Tags) > 0 || s.Command != "" || s.Contains != "" || s.dated() || s.ofAttempt()
+}
+
 // window is the time in which it ended or was enqueued: from the first to before the
 // second; zero times are no bounds.
 func (s Selector) window(now time.Time) (from, to time.Time) {

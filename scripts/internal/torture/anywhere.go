@@ -214,6 +214,9 @@ func (t *trial) idle(ctx context.Context) error {
 	if err := t.idleLoad(ctx); err != nil {
 		return err
 	}
+	if err := t.page(ctx, t.otherThan(last), last); err != nil {
+		return err
+	}
 	if err := t.latency(ctx, "start on an idle host", 3, pollBound+time.Second); err != nil {
 		return err
 	}
@@ -259,28 +262,32 @@ func (t *trial) price(host string) error {
 	return nil
 }
 
-// idleLoad counts what the workers that are there ask of the server while there is nothing
-// to do: over two of their longest pauses, which are those between looks at each other.
+// idleLoad counts what the workers that are there ask of the server.
 func (t *trial) idleLoad(ctx context.Context) error {
+	load, err := t.load(ctx)
+	if err == nil {
+		t.figure("idle", "%d hosts with a worker each: %.1f requests a second in all", len(t.staffOf("")), load)
+	}
+	return err
+}
+
+// load counts the requests to the server in a second while there is nothing to do: over some
+// of the longest pauses.
+func (t *trial) load(ctx context.Context) (perSecond float64, err error) {
 	// The time between looks grows to its bound while nothing happens.
 	if !t.pause(ctx, nil, 2*pollBound) {
-		return ctx.Err()
+		return 0, ctx.Err()
 	}
 	before, err := calls()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	from := time.Now()
 	if !t.pause(ctx, nil, 30*time.Second) {
-		return ctx.Err()
+		return 0, ctx.Err()
 	}
 	after, err := calls()
-	if err != nil {
-		return err
-	}
-	n := len(t.staffOf(""))
-	t.figure("idle", "%d hosts with a worker each: %.1f requests a second in all", n, float64(after-before)/time.Since(from).Seconds())
-	return nil
+	return float64(after-before) / time.Since(from).Seconds(), err
 }
 
 // ready reports whether all workers that run are registered.
