@@ -159,7 +159,7 @@ func TestBulkLeavesAloneWhatHasMovedOn(t *testing.T) {
 		then   string  // what becomes of it before it is acted on
 		act    string
 		want   error
-		result string // if not that of an action that is over
+		said   string // if not that of an action that is over
 		left   State
 	}{
 		{[]State{Pending}, "held", ActionCancel, ErrState, "", Held},
@@ -228,7 +228,7 @@ func TestBulkLeavesAloneWhatHasMovedOn(t *testing.T) {
 				}
 			}
 			judge := func(r ActResult) {
-				if !errors.Is(r.Err, c.want) || (r.Result == ResultFailed) != (c.want != nil) || c.result != "" && r.Result != c.result {
+				if !errors.Is(r.Err, c.want) || (r.Result == ResultFailed) != (c.want != nil) || c.said != "" && r.Result != c.said {
 					t.Errorf("%+v, want %v", r, c.want)
 				}
 			}
@@ -240,7 +240,7 @@ func TestBulkLeavesAloneWhatHasMovedOn(t *testing.T) {
 			if told != 1 {
 				t.Errorf("told %d times", told)
 			}
-			if c.want != nil || c.result != "" { // it is as it was
+			if c.want != nil || c.said != "" { // it is as it was
 				judge(Act{Action: c.act}.DoTo(t.Context(), q, &listed[0]))
 			}
 			if i, err := q.Get(t.Context(), "a"); i.State != c.left || (c.left == gone) != errors.Is(err, ErrNotFound) {
@@ -248,7 +248,7 @@ func TestBulkLeavesAloneWhatHasMovedOn(t *testing.T) {
 			}
 			// Nothing is asked for behind the back of who was told that nothing was done.
 			asked, err := q.s.Demands()
-			if err != nil || (len(asked) > 0) != (c.result == ResultAsked) {
+			if err != nil || (len(asked) > 0) != (c.said == ResultAsked) {
 				t.Errorf("asked: %+v, %v", asked, err)
 			}
 			if claimed != nil {
