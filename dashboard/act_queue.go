@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/queuectl/queuectl/fsq"
@@ -102,6 +103,59 @@ func (d *Dashboard) resumeQueue(w http.ResponseWriter, r *http.Request) {
 		doc.Resumed, err = q.Resume()
 	}
 	d.done(w, r, form, doc, "queue "+r.PathValue("name")+" takes jobs again", err)
+}
+
+type limitDoc struct {
+	Limit *int `json:"limit"` // null: as many as there are slots
+}
+
+func (d *Dashboard) limitQueue(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("name")
+	var b map[string]any // null is a limit, too: it must be told from nothing
+	form, err := readBody(r, &b)
+	if form != nil {
+		b = map[string]any{"limit": form.Get("limit")}
+	}
+	v, said := b["limit"]
+	if err == nil && (!said || len(b) != 1) {
+		err = badf("say the limit, and nothing else: {\"limit\":3}, or null for none")
+	}
+	var doc limitDoc
+	if err == nil {
+		doc, err = d.limit(name, v)
+	}
+	text := "queue " + name + " runs as many jobs at the same time as there are slots"
+	if doc.Limit != nil {
+		text = "queue " + name + " runs at most " + count(*doc.Limit, "job") + " at the same time"
+	}
+	d.done(w, r, form, doc, text, err)
+}
+
+// limit sets the limit of a queue; nothing, or null, takes it away.
+func (d *Dashboard) limit(name string, v any) (limitDoc, error) {
+	limit := 0
+	if v != nil {
+		text, err := settingText("limit", v)
+		if err != nil {
+			return limitDoc{}, err
+		}
+		if text = strings.TrimSpace(text); text != "" {
+			if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > fsq.MaxLimit {
+				return limitDoc{}, badf("the limit must be a whole number from 1 to %d, or nothing, not %s", fsq.MaxLimit, quote(text))
+			}
+		}
+	}
+	q, err := d.queue(name)
+	if err != nil {
+		return limitDoc{}, err
+	}
+	if err := q.SetLimit(limit); err != nil {
+		return limitDoc{}, err
+	}
+	if limit == 0 {
+		return limitDoc{}, nil
+	}
+	return limitDoc{&limit}, nil
 }
 
 // notOverTheWeb are settings that decide as whom jobs run.

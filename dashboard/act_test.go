@@ -264,6 +264,10 @@ func TestForms(t *testing.T) {
 		{"/api/v1/queues/mail/pause", "until=2001-01-01", "/jobs/pending", `Until must be a time to come, not "2001-01-01"`, true},
 		{"/api/v1/queues/mail/resume", "", "/jobs/pending", "Queue mail takes jobs again", false},
 		{"/api/v1/queues/none/resume", "", "/jobs/pending", `Queue "none": not found`, true},
+		{"/api/v1/queues/mail/limit", "limit=3", "/jobs/pending", "Queue mail runs at most 3 jobs at the same time", false},
+		{"/api/v1/queues/mail/limit", "limit=0", "/jobs/pending", `The limit must be a whole number from 1 to 1000000, or nothing, not "0"`, true},
+		{"/api/v1/queues/mail/limit", "limit=", "/jobs/pending", "Queue mail runs as many jobs at the same time as there are slots", false},
+		{"/api/v1/queues/none/limit", "limit=1", "/jobs/pending", `Queue "none": not found`, true},
 		{"/api/v1/queues/mail/config", "max-retries=7&timeout=", "/jobs/pending", "The settings of queue mail were changed; workers have them once they are started again", false},
 		{"/api/v1/queues/mail/config", "max-retries=many", "/jobs/pending", `Setting "max-retries": must be a whole number from 0 to 100000, not "many"`, true},
 		{"/api/v1/workers/stop", "drain=true", "/jobs/pending", "0 workers asked to stop", false},
@@ -317,6 +321,32 @@ func TestConfig(t *testing.T) {
 	have, err := r.q.Settings()
 	if err != nil || have["max-retries"] != "" || have["timeout"] != "5m" || have["trust-group"] != "" {
 		t.Errorf("%v %v", have, err)
+	}
+}
+
+// The limit is a number or nothing; what is neither changes nothing.
+func TestLimitOfAQueue(t *testing.T) {
+	r := newRig(t)
+	for _, c := range []struct {
+		body   string
+		status int
+		answer string
+		limit  int
+	}{
+		{`{"limit":3}`, 200, `"limit":3}`, 3},
+		{`{"limit":"4"}`, 200, `"limit":4}`, 4},
+		{`{"limit":0}`, 400, "from 1 to 1000000", 4},
+		{`{"limit":1.5}`, 400, "from 1 to 1000000", 4},
+		{`{"limit":true}`, 400, "from 1 to 1000000", 4},
+		{`{"limits":1}`, 400, "say the limit", 4},
+		{`{}`, 400, "say the limit", 4},
+		{`{"limit":null}`, 200, `"limit":null}`, 0},
+	} {
+		w := r.do("POST", "/api/v1/queues/default/limit", c.body)
+		n, err := r.q.Limit()
+		if w.Code != c.status || !strings.Contains(w.Body.String(), c.answer) || n != c.limit || err != nil {
+			t.Errorf("%s: %d %s; the limit is %d, %v", c.body, w.Code, w.Body, n, err)
+		}
 	}
 }
 

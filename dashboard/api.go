@@ -37,6 +37,7 @@ func (d *Dashboard) apiRoutes() []route {
 		{"POST /api/v1/jobs/{id}/{action}", d.actOne},
 		{"POST /api/v1/queues/{name}/pause", d.pauseQueue},
 		{"POST /api/v1/queues/{name}/resume", d.resumeQueue},
+		{"POST /api/v1/queues/{name}/limit", d.limitQueue},
 		{"POST /api/v1/queues/{name}/config", d.configQueue},
 		{"POST /api/v1/workers/stop", d.stopWorkers},
 		{"POST /api/v1/workers/{id}/stop", d.stopWorkers},

@@ -150,6 +150,11 @@ func why(x fsq.Explanation, now time.Time) string {
 		return fmt.Sprintf("It asked for a later try, due %s. That costs no retry; it has asked %d of %d times.", at(x.DueAt), x.Snoozed, x.SnoozeMax)
 	case fsq.ReasonPaused:
 		return "It is due, but its queue is paused." + ahead(x)
+	case fsq.ReasonLimit:
+		if *x.Limit == 0 {
+			return "It is due, but the limit of its queue cannot be read: none of its jobs is started."
+		}
+		return fmt.Sprintf("It is due, but its queue may run %s at a time, and %d run.", plural(*x.Limit, "job"), x.Running) + ahead(x)
 	case fsq.ReasonNoWorker:
 		return "It is due, but no worker runs. Start one: queuectl worker start"
 	case fsq.ReasonAllBusy:

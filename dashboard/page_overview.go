@@ -70,6 +70,8 @@ type through struct {
 type queueLine struct {
 	Name, Path                string
 	Paused                    bool
+	Limit                     int // 0: none
+	BadLimit                  bool
 	Due, Later, Running, Dead int
 	Oldest                    bool // something is due
 	Latency                   float64
@@ -149,6 +151,9 @@ func lineOf(q queueSnapshot) queueLine {
 	l := queueLine{
 		Name: q.Name, Path: "/jobs?" + url.Values{"queue": {q.Name}}.Encode(), Paused: st.Paused != nil,
 		Due: st.Pending, Later: st.Scheduled + st.Retrying + st.Held, Running: st.Processing, Dead: st.Dead,
+	}
+	if st.Limit != nil {
+		l.Limit, l.BadLimit = *st.Limit, *st.Limit == 0
 	}
 	if st.OldestDueSeconds != nil {
 		l.Oldest, l.Latency = true, *st.OldestDueSeconds

@@ -25,9 +25,12 @@ type queueCard struct {
 	Latency               float64
 	NextDue               *time.Time
 	Workers               string
+	Limit, Running        int // as many may run at the same time, if that is limited
+	BadLimit              bool
 	Spark                 template.HTML
 	Acts                  []act
 	PausePath, ConfigPath string
+	LimitPath             string
 	Settings              []settingLine
 	OwnCount              int
 }
@@ -56,7 +59,10 @@ func (p *queuesPage) card(q queueSnapshot) queueCard {
 	st := q.Status
 	c := queueCard{
 		Name: q.Name, Path: "/jobs?" + url.Values{"queue": {q.Name}}.Encode(), NextDue: st.NextDueAt, Spark: sparkline(q.View.Ended, q.View.Failed, 30),
-		PausePath: queueCall(q.Name, "pause"), ConfigPath: queueCall(q.Name, "config"), OwnCount: len(q.Own),
+		PausePath: queueCall(q.Name, "pause"), ConfigPath: queueCall(q.Name, "config"), LimitPath: queueCall(q.Name, "limit"), Running: st.Processing, OwnCount: len(q.Own),
+	}
+	if st.Limit != nil {
+		c.Limit, c.BadLimit = *st.Limit, *st.Limit == 0
 	}
 	if st.OldestDueSeconds != nil {
 		c.Oldest, c.Latency = true, *st.OldestDueSeconds

@@ -619,6 +619,13 @@ func TestQueuesAndWorkers(t *testing.T) {
 		t.Errorf("%+v, %v", p, err)
 	}
 	b.until(`document.querySelector("[data-live=q-mail]").textContent.includes("takes jobs")`)
+	b.set(in("input[name=limit]"), "3")
+	b.click(in("form[data-act=Limit] button"))
+	b.told("Limit: it holds from now on")
+	if n, err := q.Limit(); err != nil || n != 3 {
+		t.Errorf("%d, %v", n, err)
+	}
+	b.until(`document.querySelector("[data-live=q-mail]").textContent.includes("of at most 3 at the same time")`)
 	b.set(in("input[name=max-retries]"), "9")
 	b.click(in("form[data-act=Save] button"))
 	b.told("Save: saved")

@@ -57,7 +57,7 @@ func statusOf(root string, v fsq.LiveView, f facts, now time.Time) fsq.Status {
 		Held: v.Counts[fsq.Held], Processing: v.Counts[fsq.Processing], Done: v.Counts[fsq.Done],
 		Dead: v.Counts[fsq.Dead], Cancelled: v.Counts[fsq.Cancelled],
 		Rejected: f.rejected, Dropped: f.dropped, Unfinished: f.unfinished,
-		Paused: v.Paused, Workers: v.Workers,
+		Paused: v.Paused, Limit: v.Limit, Workers: v.Workers,
 	}
 	if st.Workers == nil {
 		st.Workers = []fsq.WorkerInfo{}

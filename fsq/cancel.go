@@ -184,6 +184,21 @@ func (q *Queue) Pause(p Pause) error { return q.s.Pause(p) }
 // Pause says why a queue takes no jobs, and until when.
 type Pause = spool.Pause
 
+// Limit is how many jobs of the queue may run at the same time, over all workers and hosts;
+// 0: as many as there are slots. The error wraps ErrBadLimit if somebody has set a limit
+// that cannot be read: no jobs are taken then.
+func (q *Queue) Limit() (int, error) { return q.s.Limit() }
+
+// SetLimit sets the limit, from 1 to MaxLimit; 0 takes it away. It holds for the workers of
+// all hosts, at once as far as their looks go; more jobs that run already go on.
+func (q *Queue) SetLimit(n int) error { return q.s.SetLimit(n) }
+
+// MaxLimit is the highest limit of a queue.
+const MaxLimit = spool.MaxLimit
+
+// ErrBadLimit says that a queue has a limit which cannot be read.
+var ErrBadLimit = spool.ErrBadLimit
+
 // Paused is the pause that holds now, or nil.
 func (q *Queue) Paused() (*Pause, error) { return q.s.Paused() }
 

@@ -116,6 +116,20 @@ func (in *incarnation) lookForPause() error {
 	return nil
 }
 
+// lookForLimit finds out how many jobs of the queue may run. Where that cannot be told none
+// is claimed: somebody meant a limit.
+func (in *incarnation) lookForLimit() error {
+	limit, err := in.q.s.Limit()
+	if err != nil {
+		in.w.problem(fmt.Errorf("no jobs are taken: %w", err))
+		limit = -1
+	}
+	if limit != in.limit {
+		in.limit, in.crowded = limit, time.Time{}
+	}
+	return err
+}
+
 func timeOrNil(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil

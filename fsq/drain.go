@@ -4,6 +4,7 @@ package fsq
 // once that nothing runs and dead workers' jobs have been given back: a scan, the dropped
 // files that are ready, and then nothing may be due. What comes after the scan may be
 // left: it is pending, for the next worker. A queue that is paused has nothing to do.
+// One whose limit is reached has: it waits.
 func (in *incarnation) lookForEnd() {
 	if !in.w.opt.Drain || !isClosed(in.swept) || in.suspect() {
 		return
@@ -22,7 +23,7 @@ func (in *incarnation) lookForEnd() {
 		return // the next scan is due within a poll
 	}
 	// In this order: a file is found before the adopter is quiet.
-	if !in.adopter.isQuiet() || in.adopter.found.any() || in.ready.Due(in.q.s.Now()) && !in.pausedNow() {
+	if !in.adopter.isQuiet() || in.adopter.found.any() || in.ready.Due(in.q.s.Now()) && !in.shut() {
 		return
 	}
 	in.w.seat.nothingDue(at)

@@ -25,6 +25,7 @@ const (
 	ReasonSnoozed   Reason = "snoozed"   // it asked for a later try, and its wait is not over
 	ReasonPaused    Reason = "paused"    // it is due, and the queue takes no jobs
 	ReasonNoWorker  Reason = "no-worker" // it is due, and nobody takes jobs
+	ReasonLimit     Reason = "limit"     // it is due, and as many jobs of its queue run as may
 	ReasonAllBusy   Reason = "all-busy"  // it is due, and every slot is taken
 	ReasonNext      Reason = "next"      // it is due, and a slot is free
 	ReasonRunning   Reason = "running"   // a worker has it
@@ -57,6 +58,8 @@ type Explanation struct {
 	Ahead          int        `json:"ahead"`        // due jobs that have their turn before it
 	AheadHigher    int        `json:"ahead_higher"` // of them by a higher priority
 	Paused         *Pause     `json:"paused"`       // the queue's pause, if it is due
+	Limit          *int       `json:"limit"`        // of the queue: so many of its jobs may run at the same time, if it is due; 0: one that cannot be read
+	Running        int        `json:"running"`      // how many do, if there is a limit
 	Workers        int        `json:"workers"`      // that take jobs of its queue
 	Slots          int        `json:"slots"`        // how many they run at a time
 	Busy           int        `json:"busy"`         // how many they run now
@@ -185,11 +188,21 @@ func (q *Queue) explainWorkers(ctx context.Context, x *Explanation, i JobInfo) e
 	if x.Paused, err = q.Paused(); err != nil {
 		return err
 	}
+	if x.Limit, err = q.limit(); err != nil {
+		return err
+	}
+	if x.Limit != nil {
+		if x.Running, err = q.s.Running(0); err != nil {
+			return err
+		}
+	}
 	switch {
 	case x.Paused != nil:
 		x.Reason = ReasonPaused
 	case x.Workers == 0:
 		x.Reason = ReasonNoWorker
+	case x.Limit != nil && x.Running >= *x.Limit:
+		x.Reason = ReasonLimit
 	case x.Busy >= x.Slots:
 		x.Reason = ReasonAllBusy
 	default:

@@ -33,6 +33,8 @@ type incarnation struct {
 	retryAt  time.Time     // no claims before: the file system refuses them
 	refused  time.Duration
 	paused   *spool.Pause  // no claims while it holds
+	limit    int           // so many jobs of the queue may run, over all workers; 0: no limit; -1: one that cannot be read
+	crowded  time.Time     // no claims before: as many run as may
 	rung     time.Time     // when something was last asked for, as far as is known
 	settled  bool          // what was asked for after the last look bears another time
 	obeyed   time.Time     // when it was last looked what
@@ -266,7 +268,10 @@ func (in *incarnation) abandon() error {
 	return errLeaseLost
 }
 
-// pausedNow reports whether no job may be claimed. A pause that is over needs nobody to
+// shut reports whether no job may be claimed, whatever is due.
+func (in *incarnation) shut() bool { return in.pausedNow() || in.limit < 0 }
+
+// pausedNow reports whether somebody has paused the queue. A pause that is over needs nobody to
 // end it.
 func (in *incarnation) pausedNow() bool {
 	if in.paused != nil && !in.paused.Until.IsZero() && !in.q.s.Now().Before(in.paused.Until) {
@@ -313,6 +318,9 @@ func (in *incarnation) nextWake() time.Duration {
 	}
 	if in.paused != nil && !in.paused.Until.IsZero() {
 		wake = min(wake, in.paused.Until.Sub(now))
+	}
+	if !in.crowded.IsZero() && !in.draining {
+		wake = min(wake, time.Until(in.crowded))
 	}
 	if !in.retryAt.IsZero() && !in.draining { // who drains claims nothing, and would wake for it for ever
 		wake = min(wake, time.Until(in.retryAt))
@@ -381,10 +389,12 @@ func (in *incarnation) wait(n spool.Name, now time.Time) {
 // fill claims jobs as long as there are free slots and it is this queue's turn.
 func (in *incarnation) fill() {
 	in.filled = in.q.s.Now()
-	if !time.Now().Before(in.retryAt) {
-		in.retryAt = time.Time{}
+	for _, at := range []*time.Time{&in.retryAt, &in.crowded} {
+		if !time.Now().Before(*at) {
+			*at = time.Time{}
+		}
 	}
-	if !in.retryAt.IsZero() || in.suspect() || in.pausedNow() {
+	if !in.retryAt.IsZero() || !in.crowded.IsZero() || in.suspect() || in.shut() {
 		in.w.seat.rest()
 		return
 	}
@@ -417,8 +427,14 @@ func (in *incarnation) fill() {
 
 // claim takes one job and starts it; false means that no more can be taken now.
 func (in *incarnation) claim(n spool.Name) bool {
-	c, err := in.lease.Claim(n)
+	c, err := in.claimWithin(n)
 	switch {
+	case errors.Is(err, spool.ErrFull):
+		in.w.seat.giveBack()
+		in.w.seat.rest()
+		in.ready.Add(n, in.q.s.Now())
+		in.crowded = time.Now().Add(in.crowdedPause())
+		return false
 	case errors.Is(err, ErrLost):
 		in.w.seat.giveBack()
 		return !in.lease.Lost()
@@ -441,6 +457,24 @@ func (in *incarnation) claim(n spool.Name) bool {
 	}
 	in.start(c, true)
 	return true
+}
+
+func (in *incarnation) claimWithin(n spool.Name) (*spool.Claim, error) {
+	if in.limit > 0 {
+		return in.lease.ClaimWithin(n, in.limit)
+	}
+	return in.lease.Claim(n)
+}
+
+// crowdedPause is how long a worker waits, in a queue with a limit that is reached, until
+// it counts again what runs. A job of its own that ends makes it do so at once; nobody
+// tells of those of others. Many workers must not all count at the same moment.
+func (in *incarnation) crowdedPause() time.Duration {
+	pause := pollFast
+	if in.q.s.Network() {
+		pause = pollSlow // some requests for each worker there is
+	}
+	return pause/2 + rand.N(pause)
 }
 
 // claimBackoff is the first pause after the file system refused a claim, because it is
@@ -492,6 +526,7 @@ func (in *incarnation) takeFreed() {
 	for _, f := range in.freed.take() {
 		in.busy--
 		in.active = time.Now()
+		in.crowded = time.Time{} // there may be room
 		if f.again.ID != "" {
 			in.ready.Add(f.again, in.q.s.Now())
 		}
@@ -582,7 +617,7 @@ func (in *incarnation) obeyRequests() {
 	if in.unrung() {
 		return
 	}
-	errs := []error{in.obeyDemands(), in.lookForPause()}
+	errs := []error{in.obeyDemands(), in.lookForPause(), in.lookForLimit()}
 	for r, obey := range map[spool.Request]func(){
 		spool.Drain:     in.drain,
 		spool.Interrupt: func() { in.w.Interrupt() },

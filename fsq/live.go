@@ -29,6 +29,7 @@ type Live struct {
 	failures []Failure
 	workers  []WorkerInfo
 	paused   *Pause
+	limit    *int
 	err      error
 }
 
@@ -52,6 +53,7 @@ type LiveView struct {
 	Running      []JobInfo // with Job
 	Workers      []WorkerInfo
 	Paused       *Pause
+	Limit        *int      // as in Status; nil for several queues
 	PausedQueues []string  // of several queues, those that are paused
 	Ended        []int     // jobs done or dead in each of the last LiveSeconds, the newest last
 	Failed       []int     // attempts that failed, likewise
@@ -232,6 +234,7 @@ func (l *Live) recount(ctx context.Context, overdue bool) bool {
 func (l *Live) look(ctx context.Context) {
 	workers, err := l.q.Workers(ctx)
 	paused, pauseErr := l.q.Paused()
+	limit, limitErr := l.q.limit()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err == nil {
@@ -240,6 +243,9 @@ func (l *Live) look(ctx context.Context) {
 	if pauseErr == nil {
 		l.paused = paused
 	}
+	if limitErr == nil {
+		l.limit = limit
+	}
 }
 
 // View is what is known now.
@@ -247,7 +253,7 @@ func (l *Live) View() LiveView {
 	l.mu.Lock()
 	now := l.q.s.Now()
 	v := LiveView{
-		Queue: l.q.Name(), Counts: map[State]int{Done: l.done}, Workers: slices.Clone(l.workers), Paused: l.paused,
+		Queue: l.q.Name(), Counts: map[State]int{Done: l.done}, Workers: slices.Clone(l.workers), Paused: l.paused, Limit: l.limit,
 		Failures: slices.Clone(l.failures), Err: l.err, Ended: make([]int, LiveSeconds), Failed: make([]int, LiveSeconds),
 	}
 	for _, e := range l.ends {

@@ -74,6 +74,11 @@ func WriteMetrics(w io.Writer, m Metrics) error {
 		}
 		e.sample(name, age, "queue", s.Queue)
 	})
+	gauge("queuectl_queue_limit", "How many of its jobs may run at the same time, where that is limited; 0: no job is started, because the limit cannot be read.", func(name string, s Status) {
+		if s.Limit != nil {
+			e.sample(name, float64(*s.Limit), "queue", s.Queue)
+		}
+	})
 	gauge("queuectl_queue_paused", "1 while no jobs are taken, else 0.", func(name string, s Status) {
 		paused := 0.0
 		if s.Paused != nil {

@@ -2,6 +2,7 @@ package fsq
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/queuectl/queuectl/spool"
@@ -26,6 +27,7 @@ type Status struct {
 	OldestDueSeconds *float64     `json:"oldest_due_seconds"`
 	NextDueAt        *time.Time   `json:"next_due_at"`
 	Paused           *Pause       `json:"paused"` // null: it takes jobs
+	Limit            *int         `json:"limit"`  // so many of its jobs may run at the same time; null: as many as there are slots; 0: one that cannot be read, and none is started
 	Workers          []WorkerInfo `json:"workers"`
 }
 
@@ -75,6 +77,21 @@ func (q *Queue) Status(ctx context.Context) (Status, error) {
 	if st.Paused, err = q.s.Paused(); err != nil {
 		return st, err
 	}
+	if st.Limit, err = q.limit(); err != nil {
+		return st, err
+	}
 	st.Workers, err = q.Workers(ctx)
 	return st, err
+}
+
+// limit is the queue's limit as a Status tells it.
+func (q *Queue) limit() (*int, error) {
+	n, err := q.s.Limit()
+	if errors.Is(err, ErrBadLimit) {
+		return ptr(0), nil
+	}
+	if err != nil || n == 0 {
+		return nil, err
+	}
+	return &n, nil
 }

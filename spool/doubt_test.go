@@ -175,13 +175,13 @@ func TestLockOfASuspendedHolder(t *testing.T) {
 		mustDo(t, err)
 		f, err := realOps().update(s.abs(lockFile), 0)
 		mustDo(t, err)
-		if err := f.(osFile).lockWithin(network, 0); !errors.Is(err, syscall.EAGAIN) {
+		if err := f.(osFile).lock(network, 0); !errors.Is(err, syscall.EAGAIN) {
 			t.Errorf("network %t: have %v, want %v", network, err, syscall.EAGAIN)
 		}
 		unlock()
-		mustDo(t, f.(osFile).lockWithin(network, 0))
+		mustDo(t, f.(osFile).lock(network, 0))
 		// One on an NFS server and one on a client exclude each other.
-		if g, err := realOps().update(s.abs(lockFile), 0); err != nil || runtime.GOOS == "linux" && !errors.Is(g.(osFile).lockWithin(!network, 0), syscall.EAGAIN) {
+		if g, err := realOps().update(s.abs(lockFile), 0); err != nil || runtime.GOOS == "linux" && !errors.Is(g.(osFile).lock(!network, 0), syscall.EAGAIN) {
 			t.Errorf("network %t: it does not exclude its opposite (%v)", network, err)
 		}
 		mustDo(t, f.Close())

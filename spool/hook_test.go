@@ -179,8 +179,8 @@ func (f *hookedFile) tryLock() (ok bool, err error) {
 	return ok, err
 }
 
-func (f *hookedFile) lock(network bool) error {
-	if err := f.on("lock", func() error { return f.file.lock(network) }); !errors.Is(err, errGranted) {
+func (f *hookedFile) lock(network bool, patience time.Duration) error {
+	if err := f.on("lock", func() error { return f.file.lock(network, patience) }); !errors.Is(err, errGranted) {
 		return err
 	}
 	return nil

@@ -22,6 +22,7 @@ type ledger struct {
 	claimed map[string]string // by id and attempt: by whom
 	ended   map[string]string
 	turns   int // of each array; 0: it has no limit
+	limit   int // of the queue; 0: none
 	problem string
 	said    said // to editors
 	fresh   info // the new file of an edit that is under way at the start
@@ -127,8 +128,11 @@ func isJob(rel string) bool {
 func (l *ledger) judge(now map[string]bool) {
 	ids := map[string]int{}
 	prepared := map[string]bool{}
-	turns := 0
+	turns, running := 0, 0
 	for p := range now {
+		if strings.HasPrefix(p, workDir+"/") {
+			running++
+		}
 		prefix, n, _ := parseEditFile(path.Base(p))
 		var err error
 		if prefix == "" {
@@ -157,6 +161,9 @@ func (l *ledger) judge(now map[string]bool) {
 	}
 	if l.turns > 0 && turns > l.turns {
 		l.fail("%d elements of an array are under way, %d is the limit", turns, l.turns)
+	}
+	if l.limit > 0 && running > l.limit {
+		l.fail("%d jobs run, %d is the limit", running, l.limit)
 	}
 	for id, n := range ids {
 		if n > 1 {

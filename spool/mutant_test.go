@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestMutantsAreCaught breaks the protocol in one place at a time and demands that the
@@ -160,7 +161,7 @@ func leaveBind(o ops) ops {
 
 type unlockedFile struct{ file }
 
-func (unlockedFile) lock(bool) error { return nil }
+func (unlockedFile) lock(bool, time.Duration) error { return nil }
 
 func unlocked(o ops) ops {
 	update := o.update

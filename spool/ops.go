@@ -44,9 +44,10 @@ type file interface {
 	Sync() error
 	writeOut() error // hands what was written to the disk, and its place to the journal; it is not durable, but no later change of names is without it
 	info() (info, error)
-	stamp(t time.Time) error         // sets the modification time to the caller's t
-	tryLock() (bool, error)          // flock(LOCK_EX|LOCK_NB): false where another holds it
-	lock(network bool) error         // flock(LOCK_EX), not on a network, and what reaches other hosts; EAGAIN after lockPatience
+	stamp(t time.Time) error // sets the modification time to the caller's t
+	tryLock() (bool, error)  // flock(LOCK_EX|LOCK_NB): false where another holds it
+	// flock(LOCK_EX), not on a network, and what reaches other hosts; EAGAIN after patience
+	lock(network bool, patience time.Duration) error
 	beingWritten() (yes, known bool) // whether anyone has it open for writing; known is false where the system cannot tell
 	release()                        // has the client give a delegation of the file back
 	os() *os.File                    // nil for a simulated file
@@ -295,9 +296,7 @@ const lockPatience = 30 * time.Second
 
 // lock asks again and again instead of waiting in the kernel, which has no limit: a
 // suspended holder would keep every other worker from adopting files, and from ending.
-func (f osFile) lock(network bool) error { return f.lockWithin(network, lockPatience) }
-
-func (f osFile) lockWithin(network bool, patience time.Duration) error {
+func (f osFile) lock(network bool, patience time.Duration) error {
 	try := f.tryLockAcrossHosts
 	if !network {
 		try = f.tryLockHere

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"time"
 )
 
 // reserve binds id to the file at from by a hard link, which has one winner. A
@@ -303,26 +304,35 @@ func (s *Spool) lock() (unlock func(), err error) {
 			s.locking.Unlock()
 		}
 	}()
+	f, err := s.lockAt(lockFile, lockPatience)
+	if err != nil {
+		return nil, fmt.Errorf("lock the spool: %w", err)
+	}
+	return func() { _ = f.Close(); s.locking.Unlock() }, nil
+}
+
+// lockAt locks a file of the spool's and makes it if it is not there; closing it lets go.
+func (s *Spool) lockAt(rel string, patience time.Duration) (file, error) {
 	for range bindTries {
-		f, err := s.ops.update(s.abs(lockFile), s.FilePerm())
+		f, err := s.ops.update(s.abs(rel), s.FilePerm())
 		if err != nil {
-			return nil, fmt.Errorf("lock the spool: %w", err)
+			return nil, err
 		}
-		if err := f.lock(s.network); err != nil {
+		if err := f.lock(s.network, patience); err != nil {
 			_ = f.Close()
-			return nil, fmt.Errorf("lock the spool: %w", err)
+			return nil, err
 		}
 		// A file that was removed while it was waited for locks nobody out: the removal of a
 		// queue that was given up, or rm, does that.
 		in, err := f.info()
-		now, lookErr := s.ops.look(s.dir, lockFile)
+		now, lookErr := s.ops.look(path.Dir(s.abs(rel)), path.Base(rel))
 		if err == nil && lookErr == nil && now.same(in) {
-			return func() { _ = f.Close(); s.locking.Unlock() }, nil
+			return f, nil
 		}
 		_ = f.Close()
 		if err = errors.Join(err, ignoreNotExist(lookErr)); err != nil {
-			return nil, fmt.Errorf("lock the spool: %w", err)
+			return nil, err
 		}
 	}
-	return nil, fmt.Errorf("lock the spool: somebody keeps removing %s", lockFile)
+	return nil, fmt.Errorf("somebody keeps removing %s", rel)
 }

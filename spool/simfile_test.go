@@ -101,7 +101,7 @@ func (f *simFile) tryLock() (bool, error) {
 }
 
 // lock is only called where nobody can hold it: all processes are one goroutine.
-func (f *simFile) lock(bool) error {
+func (f *simFile) lock(bool, time.Duration) error {
 	if ok, _ := f.tryLock(); !ok {
 		panic("simulated file system: a lock is waited for that nobody will give")
 	}

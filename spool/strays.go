@@ -38,7 +38,7 @@ func (c *checker) strays() error {
 			switch rel := ctlDir + "/" + base; rel {
 			case bootedDir, cancelDir, signalDir:
 				return true
-			case pausedFile:
+			case pausedFile, limitFile, limitLock:
 				return m.IsRegular()
 			}
 			return base == string(Drain) || base == string(Interrupt)

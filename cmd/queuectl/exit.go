@@ -107,7 +107,7 @@ func exitCode(err error) int {
 		return exitSignal + int(syscall.SIGPIPE)
 	case errors.As(err, &out):
 		return exitFailed
-	case errors.As(err, &usage), errors.As(err, &field), errors.As(err, &key), errors.As(err, &state), causedBy(fsq.ErrInvalidQueue):
+	case errors.As(err, &usage), errors.As(err, &field), errors.As(err, &key), errors.As(err, &state), causedBy(fsq.ErrInvalidQueue, fsq.ErrBadLimit):
 		return exitUsage
 	case causedBy(fsq.ErrNotFound, fsq.ErrNotSpool), errors.As(err, &missing), errors.As(err, &unnamed):
 		return exitNotFound

@@ -77,7 +77,7 @@ func explanation(x fsq.Explanation, ctl string, now time.Time) string {
 	case fsq.ReasonSnoozed:
 		s.add("%s asked for a later try, which is due %s: %s", id, due(x, now), because(x))
 		s.add("That costs no retry; it has asked %s, of %s at most", times(x.Snoozed), times(x.SnoozeMax))
-	case fsq.ReasonPaused, fsq.ReasonNoWorker, fsq.ReasonAllBusy, fsq.ReasonNext:
+	case fsq.ReasonPaused, fsq.ReasonNoWorker, fsq.ReasonLimit, fsq.ReasonAllBusy, fsq.ReasonNext:
 		explainDue(&s, x, now)
 	case fsq.ReasonRunning:
 		explainRunning(&s, x, now)
@@ -122,6 +122,15 @@ func explainDue(s *sentences, x fsq.Explanation, now time.Time) {
 	case fsq.ReasonNoWorker:
 		s.add("%s %s, but no worker is running", id, since)
 		s.add("queuectl worker start starts one")
+		s.add("%s", turn)
+	case fsq.ReasonLimit:
+		if *x.Limit == 0 {
+			s.add("%s %s, but the limit of its queue cannot be read, and none of its jobs is started", id, since)
+			s.add("queuectl queue limit %s N sets another, none takes it away", x.Queue)
+		} else {
+			s.add("%s %s, but %d of its queue's jobs run, and no more than %d may at the same time", id, since, x.Running, *x.Limit)
+			s.add("queuectl queue limit %s sets another limit", x.Queue)
+		}
 		s.add("%s", turn)
 	case fsq.ReasonAllBusy:
 		s.add("%s %s, but %s busy", id, since, slotsOf(x))

@@ -33,7 +33,7 @@ var (
 		`status`, `list`, `show b`, `explain b`, `explain later`, `logs a`, `stats`, `stats --history 1h`, `wait a`,
 		`dlq list`, `dlq retry b`, `cancel b`, `retry b`, `cancel later`, `delete later`,
 		`enqueue {"id":"d","command":"exit\u00203","max_retries":0}`, `worker start --drain`, `dlq remove d`, `enqueue -`,
-		`queue create mail`, `queue list`, `queue config mail`, `queue remove mail`, `config list`, `config get lease`,
+		`queue create mail`, `queue list`, `queue config mail`, `queue limit mail`, `queue remove mail`, `config list`, `config get lease`,
 		`prune --done-older 7d --dry-run`, `check`, `doctor`, `bench --quick --only ^claim.and.settle$`, `completion bash`, `man version`, `version`,
 	}
 	values = map[string][]any{

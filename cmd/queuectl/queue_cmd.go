@@ -12,7 +12,7 @@ func newQueue(a *app) *command {
 	return &command{
 		name:  "queue",
 		args:  "COMMAND",
-		short: "List, make, remove and configure named queues",
+		short: "List, make, remove, configure and limit named queues",
 		long: `A named queue is a spool of its own below the spool: with its own directory to drop
 files into, its own settings, workers, pause and permissions. Every command takes
 --queue NAME; the queue "default" is the spool itself. A queue is made when something
@@ -21,7 +21,7 @@ is first put into it. A name has a-z, 0-9, dots, underscores and hyphens, 63 at 
 			{"All queues", "queuectl queue list"},
 			{"A queue for mails, its settings, and the end of it", "queuectl queue create mail\nqueuectl queue config mail max-retries 0\nqueuectl queue remove mail"},
 		},
-		sub: []*command{newQueueList(a), newQueueCreate(a), newQueueRemove(a), newQueueConfig(a)},
+		sub: []*command{newQueueList(a), newQueueCreate(a), newQueueRemove(a), newQueueConfig(a), newQueueLimit(a)},
 	}
 }
 

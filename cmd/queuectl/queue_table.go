@@ -101,8 +101,12 @@ func queueTable(all []fsq.Status) *table {
 		remark := cell{}
 		if s.Paused != nil {
 			remark = cell{"paused", yellow}
+		} else if s.Limit != nil && *s.Limit == 0 {
+			remark = cell{"bad limit", yellow}
 		} else if s.OldestDueSeconds != nil && alive(s.Workers) == 0 {
 			remark = cell{"no worker", yellow}
+		} else if s.Limit != nil {
+			remark = cell{fmt.Sprintf("limit %d", *s.Limit), dim}
 		}
 		t.add(
 			cell{clean(s.Queue), bold},

@@ -147,6 +147,13 @@ func (a *app) printStatus(s fsq.Status) {
 	if s.Paused != nil {
 		a.out.printf("  %s\n", a.out.paint(yellow, clean(pausedLine(s.Paused, a.now()))))
 	}
+	if s.Limit != nil {
+		style := dim
+		if *s.Limit == 0 {
+			style = yellow
+		}
+		a.out.printf("  %s\n", a.out.paint(style, limitLine(*s.Limit)))
+	}
 	for _, r := range rows {
 		if r.count == 0 && !r.always {
 			continue

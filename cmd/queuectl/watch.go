@@ -194,6 +194,9 @@ func (a *app) frame(v fsq.LiveView, dir string, width, height int) []string {
 	if v.Paused != nil {
 		add("%s", a.out.paint(yellow, shorten(clean(pausedLine(v.Paused, now)), width-1)))
 	}
+	if v.Limit != nil && *v.Limit == 0 {
+		add("%s", a.out.paint(yellow, shorten(limitLine(0), width-1)))
+	}
 	if len(v.PausedQueues) > 0 {
 		add("%s", a.out.paint(yellow, shorten(clean("paused: "+strings.Join(v.PausedQueues, ", ")), width-1)))
 	}

@@ -242,7 +242,7 @@
     return [r, await r.json().catch(() => ({}))];
   }
   // What becomes of what an action was done to.
-  const words = { Retry: "retried", Cancel: "cancelled", Delete: "deleted", Hold: "held", Release: "released", "Run now": "due now", Change: "changed", Send: "sent a signal", Pause: "it is paused", Resume: "it takes jobs again", Save: "saved", Enqueue: "enqueued", Drain: "asked to end", Stop: "asked to end", "Drain all": "asked to end", "Stop all": "asked to end" };
+  const words = { Retry: "retried", Cancel: "cancelled", Delete: "deleted", Hold: "held", Release: "released", "Run now": "due now", Change: "changed", Send: "sent a signal", Pause: "it is paused", Resume: "it takes jobs again", Save: "saved", Limit: "it holds from now on", Enqueue: "enqueued", Drain: "asked to end", Stop: "asked to end", "Drain all": "asked to end", "Stop all": "asked to end" };
   async function call(url, body, label, leaves) {
     try {
       const [r, a] = await post(url, body);
