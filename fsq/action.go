@@ -79,13 +79,33 @@ func (q *Queue) acted(ctx context.Context, id, action, detail string) {
 	}
 }
 
-// actions are what was done to a job, in order.
-func (q *Queue) actions(id string) (all []Action) {
-	q.s.ReadActs(id, func(data []byte) {
-		var a Action
-		if json.Unmarshal(data, &a) == nil && a.Action != "" {
-			all = append(all, a)
+// clocksApart is how far the times may differ that two processes take for a network file
+// server's: a call that took longer tells neither of them.
+const clocksApart = 2 * time.Second
+
+// actions adds what was done to the job, in order, as far as ReadActs reads it. What was
+// done before it was enqueued was done to another job, which had its id: who acts on a job
+// that somebody removes meanwhile keeps that after the records are gone.
+func (q *Queue) actions(i *JobInfo) {
+	var since time.Time
+	if i.EnqueuedAt != nil {
+		if since = *i.EnqueuedAt; q.s.Network() {
+			since = since.Add(-clocksApart)
 		}
+	}
+	another := false
+	earlier := q.s.ReadActs(i.ID, func(data []byte) {
+		var a Action
+		if json.Unmarshal(data, &a) != nil || a.Action == "" {
+			return
+		}
+		if a.At.Before(since) {
+			another = true
+			return
+		}
+		i.Actions = append(i.Actions, a)
 	})
-	return all
+	if !another {
+		i.ActionsCut = earlier
+	}
 }

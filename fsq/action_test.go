@@ -2,6 +2,7 @@ package fsq
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -100,5 +101,47 @@ func TestActionThatCannotBeKept(t *testing.T) {
 	}
 	if i, err := q.Get(t.Context(), "j"); err != nil || i.State != Held || len(i.Actions) > 0 {
 		t.Errorf("%+v, %v", i, err)
+	}
+}
+
+// A job shows what was done to it, not to another one that had its id before; and of a
+// great many the newest.
+func TestActionsOfAnotherJobAndTooMany(t *testing.T) {
+	t.Parallel()
+	q := openQueue(t, testConfig())
+	act := func(by string, from, to int) {
+		for n := from; n <= to; n++ {
+			q.acted(WithActor(t.Context(), by), "j", ActionHold, fmt.Sprint(n))
+		}
+	}
+	want := func(what, by string, from, to, cut int) {
+		t.Helper()
+		i := get(t, q, "j")
+		if len(i.Actions) != to-from+1 || i.ActionsCut != cut {
+			t.Fatalf("%s: %d actions, and %d cut: %+v", what, len(i.Actions), i.ActionsCut, i.Actions)
+		}
+		for n, a := range i.Actions {
+			if a.By != by || a.Detail != fmt.Sprint(from+n) {
+				t.Errorf("%s: %+v, want %d by %s", what, a, from+n, by)
+			}
+		}
+	}
+	enqueue(t, q, `{"id":"j","command":"true"}`)
+	act("ann", 1, 2)
+	want("few", "ann", 1, 2, 0)
+	if err := q.Delete(t.Context(), "j"); err != nil {
+		t.Fatal(err)
+	}
+	act("ann", 3, 50) // who was at it when somebody else removed the job
+	nextMillisecond()
+	enqueue(t, q, `{"id":"j","command":"true"}`)
+	want("of another", "", 1, 0, 0)
+	act("bob", 1, 80)
+	want("beside those of another", "bob", 1, 80, 0)
+	act("bob", 81, 120)
+	want("too many", "bob", 21, 120, 68)
+	data, err := json.Marshal(get(t, q, "j"))
+	if err != nil || !strings.Contains(string(data), `"actions_cut":68`) {
+		t.Errorf("%s, %v", data, err)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/queuectl/queuectl/spool"
 )
 
 // Each action reaches all jobs that are meant and in a state for it, in every queue, once,
@@ -145,4 +147,150 @@ func TestBulkIsBounded(t *testing.T) {
 			t.Errorf("%s: %+v", what, r)
 		}
 	}
+}
+
+// What has moved on since it was listed is left alone, unless it was listed with what it is
+// now: who means what waits does not mean what a worker has taken, or somebody holds.
+func TestBulkLeavesAloneWhatHasMovedOn(t *testing.T) {
+	t.Parallel()
+	gone := State("") // not there any more
+	for _, c := range []struct {
+		listed []State // nil: those that the action is for
+		then   string  // what becomes of it before it is acted on
+		act    string
+		want   error
+		said   string // if not that of an action that is over
+		left   State
+	}{
+		{[]State{Pending}, "held", ActionCancel, ErrState, "", Held},
+		{[]State{Pending}, "held", ActionDelete, ErrState, "", Held},
+		{nil, "held", ActionCancel, nil, "", Cancelled},
+		{nil, "held", ActionDelete, nil, "", gone},
+		{[]State{Pending}, "claimed", ActionCancel, ErrState, "", Processing},
+		{[]State{Pending}, "claimed", ActionDelete, ErrState, "", Processing},
+		{nil, "claimed", ActionCancel, nil, ResultAsked, Processing},
+		{nil, "claimed", ActionDelete, ErrState, "", Processing},
+		{States(), "claimed", ActionDelete, ErrState, "", Processing},
+		{nil, "claimed", ActionHold, ErrState, "", Processing},
+		{nil, "given back", ActionCancel, nil, "", Cancelled},
+		{nil, "done", ActionCancel, ErrState, "", Done},
+		{waitingStates, "done", ActionDelete, ErrState, "", Done},
+		{nil, "done", ActionDelete, nil, "", gone},
+		{nil, "dead, retried", ActionRetry, ErrState, "", Pending},
+		{[]State{Dead}, "dead, retried", ActionDelete, ErrState, "", Pending},
+		{[]State{Dead}, "dead, retried, claimed", ActionDelete, ErrState, "", Processing},
+		{[]State{Dead}, "dead, gone", ActionDelete, ErrNotFound, "", gone},
+		{nil, "gone", ActionCancel, ErrNotFound, "", gone},
+	} {
+		t.Run(fmt.Sprintf("%s of %v, %s", c.act, c.listed, c.then), func(t *testing.T) {
+			t.Parallel()
+			q := openQueue(t, testConfig())
+			enqueue(t, q, `{"id":"a","command":"true"}`)
+			b := newBench(t, q)
+			if c.listed == nil {
+				c.listed = Act{Action: c.act}.States()
+			}
+			var listed []JobInfo
+			list := func() {
+				var err error
+				if listed, _, err = q.List(t.Context(), ListOptions{States: c.listed}); err != nil || len(listed) != 1 {
+					t.Fatal(listed, err)
+				}
+			}
+			steps := strings.Split(c.then, ", ")
+			if dead := steps[0] == "dead"; !dead {
+				list()
+			}
+			var claimed *spool.Claim
+			var err error
+			for _, step := range steps {
+				switch step {
+				case "held":
+					err = q.Hold(t.Context(), "a")
+				case "claimed":
+					claimed = b.claim("a")
+				case "given back":
+					_, err = b.claim("a").Release(time.Now())
+				case "done":
+					b.end("a", spool.Ending{Outcome: string(OutcomeDone)}, Attempt{})
+				case "dead":
+					b.end("a", spool.Ending{Outcome: string(OutcomeFailed)}, Attempt{})
+					list()
+				case "retried":
+					err = q.RetryDead(t.Context(), "a")
+				case "gone":
+					err = q.Delete(t.Context(), "a")
+				default:
+					t.Fatal(step)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			judge := func(r ActResult) {
+				if !errors.Is(r.Err, c.want) || (r.Result == ResultFailed) != (c.want != nil) || c.said != "" && r.Result != c.said {
+					t.Errorf("%+v, want %v", r, c.want)
+				}
+			}
+			told := 0
+			Act{Action: c.act}.DoAll(t.Context(), []Chosen{{q, &listed[0]}}, func(r ActResult) {
+				told++
+				judge(r)
+			})
+			if told != 1 {
+				t.Errorf("told %d times", told)
+			}
+			if c.want != nil || c.said != "" { // it is as it was
+				judge(Act{Action: c.act}.DoTo(t.Context(), q, &listed[0]))
+			}
+			if i, err := q.Get(t.Context(), "a"); i.State != c.left || (c.left == gone) != errors.Is(err, ErrNotFound) {
+				t.Errorf("%+v, %v, want %s", i, err, c.left)
+			}
+			// Nothing is asked for behind the back of who was told that nothing was done.
+			asked, err := q.s.Demands()
+			if err != nil || (len(asked) > 0) != (c.said == ResultAsked) {
+				t.Errorf("asked: %+v, %v", asked, err)
+			}
+			if claimed != nil {
+				if _, err := claimed.Done(spool.Ending{Outcome: string(OutcomeDone)}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+// Dead jobs that die again while others are retried are not retried once more, wherever
+// their further attempts place them among those that are still to come.
+func TestBulkRetriesOnceWhatDiesAgain(t *testing.T) {
+	t.Parallel()
+	q := openQueue(t, testConfig())
+	w := startWorker(t, q, WorkerOptions{Handler: HandlerFunc(func(context.Context, *Run) error { return errors.New("no") })})
+	const jobs = 12
+	died := map[string]int{} // after so many attempts
+	for i := range jobs {
+		id := fmt.Sprintf("j%02d", i)
+		enqueue(t, q, fmt.Sprintf(`{"id":%q,"command":"x","max_retries":%d}`, id, i%4))
+		died[id] = w.awaitJob(EventDead, id).Attempt
+	}
+	told := map[string]int{}
+	sum, err := Bulk(t.Context(), []*Queue{q}, Selector{States: []State{Dead}}, Act{Action: ActionRetry}, BulkOptions{page: 3, Each: func(r ActResult) {
+		if r.Err != nil || told[r.ID] > 0 {
+			t.Errorf("the %d. time: %+v", told[r.ID]+1, r)
+		}
+		told[r.ID]++
+		w.await("second death of "+r.ID, func(e Event) bool {
+			return e.Kind == EventDead && e.JobID == r.ID && e.Attempt > died[r.ID]
+		})
+	}})
+	if err != nil || sum.Done != jobs || sum.Failed != 0 || len(told) != jobs {
+		t.Errorf("%+v of %d, %v", sum, len(told), err)
+	}
+	w.drain()
+	for id := range told {
+		if i := get(t, q, id); i.State != Dead || len(i.Actions) != 1 {
+			t.Errorf("%s is %s, %+v", id, i.State, i.Actions)
+		}
+	}
+	sound(t, q)
 }

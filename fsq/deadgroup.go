@@ -3,8 +3,11 @@ package fsq
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"hash/fnv"
+	"io/fs"
+	"os"
 	"path"
 	"regexp"
 	"slices"
@@ -62,8 +65,8 @@ const (
 type DeadIndex struct {
 	mu     sync.Mutex
 	groups []deadKind
-	at     map[string]int32   // place in groups, by key
-	seen   map[seenFile]int32 // likewise
+	at     map[string]int32              // place in groups, by key
+	seen   map[string]map[seenFile]int32 // likewise, by the queue's directory and the name
 }
 
 // deadKind is what makes a group.
@@ -72,7 +75,7 @@ type deadKind struct {
 	code                                     *int
 }
 
-// seenFile is the hash of a queue and a name: of a million names two are the same once in
+// seenFile is the hash of a name: of a million names two are the same once in
 // 40 million times.
 type seenFile uint64
 
@@ -86,21 +89,27 @@ func (x *DeadIndex) Groups(ctx context.Context, qs []*Queue, reads int) (DeadGro
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.at == nil {
-		x.at, x.seen = map[string]int32{}, map[seenFile]int32{}
+		x.at, x.seen = map[string]int32{}, map[string]map[seenFile]int32{}
 	}
 	all := DeadGroups{Groups: []DeadGroup{}}
 	tallies := map[int32]*deadTally{}
-	var there []seenFile
+	there := map[string][]seenFile{}
 	unknown := 0
 	for _, q := range qs {
-		at := q.now()
+		at, dir := q.now(), q.Dir()
+		seen := x.seen[dir]
+		if seen == nil {
+			seen = map[seenFile]int32{}
+			x.seen[dir] = seen
+		}
+		there[dir] = nil
 		err := q.s.Each(func(e spool.Entry) error {
 			if stateOf(e, at) != Dead {
 				return nil
 			}
 			all.Dead++
-			file := seenFileOf(q, &e)
-			kind, known := x.seen[file]
+			file := seenFileOf(&e)
+			kind, known := seen[file]
 			if !known {
 				if ctx.Err() != nil || reads > 0 && unknown >= reads {
 					all.Unread++
@@ -108,9 +117,9 @@ func (x *DeadIndex) Groups(ctx context.Context, qs []*Queue, reads int) (DeadGro
 				}
 				unknown++
 				kind = x.read(q, e, at)
-				x.seen[file] = kind
+				seen[file] = kind
 			}
-			there = append(there, file)
+			there[dir] = append(there[dir], file)
 			if kind == restKind {
 				all.Rest++
 				return nil
@@ -154,29 +163,41 @@ func (x *DeadIndex) read(q *Queue, e spool.Entry, now time.Time) int32 {
 	return at
 }
 
-// forget drops what is not there any more, when that is most of what is remembered. Groups
-// without jobs go with everything else: what is there is read again then.
-func (x *DeadIndex) forget(there []seenFile) {
-	if len(x.seen) <= 2*len(there)+1024 && len(x.groups) < maxDeadGroups {
-		return
-	}
-	kept := make(map[seenFile]int32, len(there))
+// forget drops of the queues that were looked at what is not there any more, when that is
+// most of what is remembered of one, and the queues that are gone. Groups without jobs go
+// with everything else: what is there is read again then.
+func (x *DeadIndex) forget(there map[string][]seenFile) {
+	full := len(x.groups) >= maxDeadGroups
 	used := map[int32]bool{}
-	for _, file := range there {
-		kept[file] = x.seen[file]
-		used[x.seen[file]] = true
+	for dir, seen := range x.seen {
+		files, looked := there[dir]
+		switch {
+		case looked && (full || len(seen) > 2*len(files)+1024):
+			kept := make(map[seenFile]int32, len(files))
+			for _, file := range files {
+				kept[file] = seen[file]
+			}
+			seen, x.seen[dir] = kept, kept
+		case !looked:
+			if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+				delete(x.seen, dir)
+				continue
+			}
+		}
+		if full {
+			for _, kind := range seen {
+				used[kind] = true
+			}
+		}
 	}
-	x.seen = kept
-	if len(x.groups) >= maxDeadGroups && len(used) < maxDeadGroups/2 {
+	if full && len(used) < maxDeadGroups/2 {
 		x.groups, x.at, x.seen = nil, nil, nil
 	}
 }
 
-func seenFileOf(q *Queue, e *spool.Entry) seenFile {
+func seenFileOf(e *spool.Entry) seenFile {
 	h := fnv.New64a()
-	for _, s := range []string{q.Dir(), "\x00", e.Path} {
-		_, _ = h.Write([]byte(s))
-	}
+	_, _ = h.Write([]byte(e.Path))
 	return seenFile(h.Sum64())
 }
 

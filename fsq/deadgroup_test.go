@@ -138,8 +138,44 @@ func TestDeadGroupsAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if len(all.Groups) != 1 || all.Rest != 0 || len(x.seen) != 1 {
-		t.Errorf("%+v, %d are remembered", all, len(x.seen))
+	if len(all.Groups) != 1 || all.Rest != 0 || len(x.seen[q.Dir()]) != 1 {
+		t.Errorf("%+v, %d are remembered", all, len(x.seen[q.Dir()]))
+	}
+}
+
+// A look at one queue leaves what is known of the others, as long as they are there.
+func TestDeadIndexOfSeveralQueues(t *testing.T) {
+	t.Parallel()
+	q := openQueue(t, testConfig())
+	mail := named(t, q, "mail", testConfig())
+	const n = 1100 // more than are remembered in vain
+	for i := range n {
+		for _, dead := range []*Queue{q, mail}[min(i, 1):] {
+			name := fmt.Sprintf("20261123T084700123Z.p0.a1-1=failed,w3,r20.j%d.json", i)
+			if err := os.WriteFile(filepath.Join(dead.Dir(), "dead", name), []byte(`{"command":"./x"}`), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var x DeadIndex
+	for _, look := range []struct {
+		at     []*Queue
+		reads  int // allowed
+		dead   int
+		queues int // remembered
+	}{
+		{[]*Queue{q, mail}, 0, n + 1, 2}, {[]*Queue{q}, 1, 1, 2}, {[]*Queue{q}, 1, 1, 2}, {[]*Queue{mail}, 1, n, 2}, {[]*Queue{q, mail}, 1, n + 1, 2},
+		{[]*Queue{q}, 1, 1, 1},
+	} {
+		if look.queues == 1 {
+			if err := os.RemoveAll(mail.Dir()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		all, err := x.Groups(t.Context(), look.at, look.reads)
+		if err != nil || all.Dead != look.dead || all.Unread != 0 || len(all.Groups) != 1 || all.Groups[0].Count != look.dead || len(x.seen) != look.queues {
+			t.Errorf("%d queues: %+v, %d are remembered, %v", len(look.at), all, len(x.seen), err)
+		}
 	}
 }
 

@@ -51,7 +51,9 @@ type JobInfo struct {
 
 	Job     *Job      `json:"job,omitempty"`             // Get only
 	Records []Attempt `json:"attempt_records,omitempty"` // Get only
-	Actions []Action  `json:"actions,omitempty"`         // what people have done to it; Get only
+	Actions []Action  `json:"actions,omitempty"`         // what people have done to it, the newest 100; Get only
+
+	ActionsCut int `json:"actions_cut,omitempty"` // earlier ones that are left out; Get only
 
 	seen   *spool.Entry // where Page has seen it
 	listed []State      // those of which Page was asked, if not of all
@@ -191,7 +193,7 @@ func (q *Queue) Get(ctx context.Context, id string) (JobInfo, error) {
 	i.Queue = q.Name()
 	q.detail(&i, e)
 	i.Records = q.attempts(e)
-	i.Actions = q.actions(e.Name.ID)
+	q.actions(&i)
 	if e.State == spool.Processing {
 		i.WorkerLost = q.lostWorkers(ctx)[e.Worker]
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"strings"
 )
 
@@ -11,8 +12,12 @@ import (
 // script's, not a person's.
 const maxActs = 1000
 
-// maxActBytes bounds what ReadActs reads of one.
-const maxActBytes = 64 << 10
+const (
+	// readActs is how many of them ReadActs reads: more than anybody reads through.
+	readActs = 100
+	// maxActBytes bounds each of these: five times what fsq writes at most.
+	maxActBytes = 64 << 10
+)
 
 // actPath is where the nth of what people have done to a job is kept, from 1. Each has a
 // file of its own: what two hosts append to one file of an NFS server, one of them loses.
@@ -78,7 +83,7 @@ func (s *Spool) writeAct(id string, data []byte) error {
 	return fmt.Errorf("there are %d already", maxActs)
 }
 
-// lastAct is the greatest number that is in use.
+// lastAct is the greatest number that is in use, by a listing.
 func (s *Spool) lastAct(id string) (last int, err error) {
 	err = s.ops.names(s.abs(logsDir+"/"+bucket(id)), func(base string) error {
 		if of, n, err := parseAct(base); err == nil && of == id {
@@ -89,15 +94,37 @@ func (s *Spool) lastAct(id string) (last int, err error) {
 	return last, err
 }
 
-// ReadActs visits what is kept of what people have done to a job, the first of it first.
-// What cannot be read is passed over. Of a job to which nobody has done anything it costs
-// one call.
-func (s *Spool) ReadActs(id string, visit func(data []byte)) {
-	for n := 1; n <= maxActs; n++ {
-		f, err := s.ops.open(s.actPath(id, n))
-		if errors.Is(err, fs.ErrNotExist) {
-			return
+// actGap is how many numbers in a row are not there where the acts end: one alone may be
+// missing, which a person or a power cut has taken.
+const actGap = 2
+
+// findLastAct is lastAct, but looks at the numbers that are likely, and asks for a listing
+// only if there are many. What cannot be looked at is there.
+func (s *Spool) findLastAct(id string) (last int) {
+	for n := 1; n <= last+actGap; n++ {
+		if n > fewAttempts {
+			listed, err := s.lastAct(id)
+			if err != nil {
+				return last
+			}
+			return listed
 		}
+		p := s.actPath(id, n)
+		if _, err := s.ops.look(path.Dir(p), path.Base(p)); !errors.Is(err, fs.ErrNotExist) {
+			last = n
+		}
+	}
+	return last
+}
+
+// ReadActs visits the newest 100 of what is kept of what people have done to a job, the
+// first of these first, and reports how many numbers there are before them. What cannot be
+// read, or is longer than 64 KiB, is passed over.
+func (s *Spool) ReadActs(id string, visit func(data []byte)) (earlier int) {
+	last := s.findLastAct(id)
+	earlier = max(0, last-readActs)
+	for n := earlier + 1; n <= last; n++ {
+		f, err := s.ops.open(s.actPath(id, n))
 		if err != nil {
 			continue
 		}
@@ -106,23 +133,25 @@ func (s *Spool) ReadActs(id string, visit func(data []byte)) {
 		}
 		_ = f.Close()
 	}
+	return earlier
 }
 
-// removeActs removes all that WriteAct has kept. Each is numbered after the one before it,
-// so that a job without any costs one call.
+// removeActs removes all that WriteAct has kept. They are numbered one after the other, so
+// that a job without any costs two calls.
 func (s *Spool) removeActs(id string) error {
-	for n := 1; n <= maxActs; n++ {
+	for n, last := 1, 0; n <= min(last+actGap, maxActs); n++ {
 		p := s.actPath(id, n)
 		err := s.ops.unlink(p)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return nil
-		case isDirectory(err): // somebody else's, and an empty one may go
+		if isDirectory(err) { // somebody else's, and an empty one may go
 			err = s.unlinkLog(p)
 		}
-		if err != nil {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err != nil:
 			return err
 		}
+		last = n
 	}
 	return nil
 }

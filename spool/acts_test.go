@@ -21,7 +21,7 @@ func TestActsAreKeptAndGoWithTheJob(t *testing.T) {
 	}
 	s := newSpool(t)
 	mustDo(t, s.Put(item(s, "job-1")))
-	const writers, each = 4, fewAttempts // enough for the later ones to look for a number in a listing
+	const writers, each = 3, fewAttempts // enough for the later ones to look for a number in a listing
 	var g sync.WaitGroup
 	for w := range writers {
 		g.Go(func() {
@@ -87,8 +87,8 @@ func TestActsAreKeptAndGoWithTheJob(t *testing.T) {
 	}
 }
 
-// A job to which nobody has done anything pays one call for it when it is shown, and one
-// when it is removed; what somebody puts in the way neither.
+// A job to which nobody has done anything pays two calls for it when it is shown, and two
+// when it is removed; what somebody puts in the way is no matter.
 func TestActsCostLittle(t *testing.T) {
 	t.Parallel()
 	s := newSpool(t)
@@ -105,7 +105,7 @@ func TestActsCostLittle(t *testing.T) {
 	s.ReadActs(it.Name.ID, func([]byte) { t.Error("there is none") })
 	found, err := s.Find(it.Name.ID)
 	mustDo(t, err, s.Remove(found[0]))
-	if have := strings.Join(calls, " "); have != "open unlink" {
+	if have := strings.Join(calls, " "); have != "look look unlink unlink" {
 		t.Errorf("%s", have)
 	}
 	mustDo(t, s.PrepareLogs("x"), os.Mkdir(s.actPath("x", 1), 0o700), s.WriteAct("x", []byte("kept")))
@@ -117,6 +117,80 @@ func TestActsCostLittle(t *testing.T) {
 	mustDo(t, s.removeActs("x"))
 	if n, err := s.lastAct("x"); n != 0 || err != nil {
 		t.Errorf("%d, %v", n, err)
+	}
+}
+
+// However many there are, only the newest are read, and none that is too long.
+func TestActsThatAreReadAreBounded(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	for n := 1; n <= 3*readActs; n++ {
+		mustDo(t, s.WriteAct("a", fmt.Append(nil, n)))
+		var have []string
+		opened := 0
+		s := reopen(t, s)
+		s.ops = hooked(s.ops, path.Dir(s.dir), hook{before: func(c call) fault {
+			if c.op == "open" {
+				opened++
+			}
+			return fault{}
+		}})
+		if n%readActs > 1 && n%readActs != fewAttempts {
+			continue // it takes long
+		}
+		earlier := s.ReadActs("a", func(data []byte) { have = append(have, string(data)) })
+		first := max(1, n-readActs+1)
+		if earlier != first-1 || len(have) != n-first+1 || have[0] != fmt.Sprint(first) || have[len(have)-1] != fmt.Sprint(n) || opened != len(have) {
+			t.Errorf("of %d: %d are left out, %d opened, have %q", n, earlier, opened, have)
+		}
+	}
+	mustDo(t, s.WriteAct("b", make([]byte, maxActBytes)), s.WriteAct("b", make([]byte, maxActBytes+1)), s.WriteAct("b", []byte("last")))
+	var have []int
+	if earlier := s.ReadActs("b", func(data []byte) { have = append(have, len(data)) }); earlier != 0 || !slices.Equal(have, []int{maxActBytes, 4}) {
+		t.Errorf("%d are left out, sizes %v", earlier, have)
+	}
+}
+
+// One that somebody has removed hides the others neither from who reads them nor from who
+// removes the job.
+func TestActsWithoutOneOfThem(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t)
+	l := mustRegister(t, s)
+	for missing := 1; missing <= 3; missing++ {
+		for what, end := range map[string]func(Entry) error{
+			"removed": s.Remove,
+			"pruned": func(e Entry) error {
+				c, err := l.Claim(e.Name)
+				mustDo(t, err)
+				_, err = c.Done(Ending{Outcome: "done"})
+				mustDo(t, err)
+				_, err = s.Prune(s.Now().Add(time.Hour), time.Time{}, false, func(Entry) bool { return true })
+				return err
+			},
+		} {
+			id := fmt.Sprintf("%s-%d", what, missing)
+			it := item(s, id)
+			mustDo(t, s.Put(it))
+			want := ""
+			for n := range 4 {
+				mustDo(t, s.WriteAct(id, fmt.Append(nil, n+1)))
+				if n+1 != missing {
+					want += fmt.Sprint(n + 1)
+				}
+			}
+			mustDo(t, os.Remove(s.actPath(id, missing)))
+			have := ""
+			s.ReadActs(id, func(data []byte) { have += string(data) })
+			found, err := s.Find(id)
+			mustDo(t, err, end(found[0]))
+			if n, err := s.lastAct(id); have != want || n != 0 || err != nil {
+				t.Errorf("%s: have %s, want %s; act %d is left, %v", id, have, want, n, err)
+			}
+		}
+	}
+	if named, _ := breaches(t, s); len(named) > 0 {
+		t.Errorf("%q", named)
 	}
 }
 

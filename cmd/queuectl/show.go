@@ -52,7 +52,7 @@ func (a *app) show(ctx context.Context, id string) error {
 	for _, at := range j.Records {
 		a.showAttempt(at, now)
 	}
-	a.showActions(j.Actions, now)
+	a.showActions(j, now)
 	if n := len(j.Records); n > 0 {
 		for _, s := range []fsq.Stream{fsq.Stdout, fsq.Stderr} {
 			a.showTail(q, j.ID, j.Records[n-1].Number, s)
@@ -220,13 +220,16 @@ func (a *app) showAttempt(at fsq.Attempt, now time.Time) {
 }
 
 // showActions prints what people have done to a job.
-func (a *app) showActions(all []fsq.Action, now time.Time) {
-	if len(all) == 0 {
+func (a *app) showActions(j fsq.JobInfo, now time.Time) {
+	if len(j.Actions) == 0 && j.ActionsCut == 0 {
 		return
 	}
 	a.out.printf("\n%s\n", a.out.paint(bold, "actions"))
 	var f facts
-	for _, x := range all {
+	if j.ActionsCut > 0 {
+		f.add("", "(%s left out)", plural(j.ActionsCut, "earlier action"))
+	}
+	for _, x := range j.Actions {
 		text := both(x.At, now) + " by " + clean(x.By)
 		if x.Detail != "" {
 			text += ": " + clean(x.Detail)
