@@ -40,7 +40,7 @@ type format struct {
 
 // Spool is an open spool. Its methods are safe for concurrent use.
 type Spool struct {
-	locking sync.Mutex // held with the lock of the spool
+	locking gate // who is in has the lock of the spool, or waits for it
 
 	dir       string // absolute
 	root      string // of the spool that this is a queue of; dir if it is none

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"syscall"
 	"time"
 )
 
@@ -296,19 +297,23 @@ func (s *Spool) holds(id string, held info) (found bool, e Entry, err error) {
 
 // lock takes the spool's lock. It orders rare repairs among the processes that can
 // see each other's locks; no transition of a job depends on it. Those of one process queue
-// up for it: who finds it taken looks again only after a pause.
+// up for it: who finds it taken looks again only after a pause. The error wraps EAGAIN if
+// others have it for longer than lockPatience, of this process or of another.
 func (s *Spool) lock() (unlock func(), err error) {
-	s.locking.Lock()
+	begun := time.Now()
+	if !s.locking.enter(lockPatience) {
+		return nil, fmt.Errorf("lock the spool: %w", pathError("flock", s.abs(lockFile), syscall.EAGAIN))
+	}
 	defer func() {
 		if err != nil {
-			s.locking.Unlock()
+			s.locking.leave()
 		}
 	}()
-	f, err := s.lockAt(lockFile, lockPatience)
+	f, err := s.lockAt(lockFile, lockPatience-time.Since(begun))
 	if err != nil {
 		return nil, fmt.Errorf("lock the spool: %w", err)
 	}
-	return func() { s.letGo(f); s.locking.Unlock() }, nil
+	return func() { s.letGo(f); s.locking.leave() }, nil
 }
 
 // letGo ends what lockAt began.

@@ -2,9 +2,15 @@ package spool
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -118,6 +124,76 @@ func TestLockWhoseFileIsGone(t *testing.T) {
 	if free, err := f.tryLock(); err != nil || free {
 		t.Errorf("two hold the lock at once: %v", err)
 	}
+}
+
+// TestLockThatHangs: one who hangs in the lock of a file server that is away keeps the
+// others of its process waiting for no longer than those of another, and in their order.
+func TestLockThatHangs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) { // its clock goes on when all wait
+		s := newSpool(t)
+		back := make(chan struct{})
+		var patience []time.Duration
+		s.ops = hooked(s.ops, path.Dir(s.dir), hook{before: func(c call) fault {
+			if c.op == "lock" {
+				<-back
+			}
+			return fault{}
+		}})
+		update := s.ops.update
+		s.ops.update = func(p string, perm os.FileMode) (file, error) {
+			f, err := update(p, perm)
+			return patientFile{f, &patience}, err
+		}
+		begun := time.Now()
+		have := make(chan string, 10)
+		take := func(who string) {
+			unlock, err := s.lock()
+			if err != nil {
+				if !errors.Is(err, syscall.EAGAIN) || !strings.Contains(err.Error(), lockFile) {
+					t.Errorf("%s: %v", who, err)
+				}
+				have <- fmt.Sprintf("%s gives up after %s", who, time.Since(begun))
+				return
+			}
+			have <- who + " has it"
+			unlock()
+		}
+		go take("first")
+		synctest.Wait()
+		go take("second")
+		synctest.Wait()
+		if got := <-have; got != "second gives up after 30s" {
+			t.Error(got)
+		}
+		go take("third")
+		synctest.Wait()
+		<-time.After(lockPatience - time.Second) // of the test's clock
+		go take("fourth")
+		synctest.Wait()
+		close(back)
+		synctest.Wait()
+		for _, want := range []string{"first has it", "third has it", "fourth has it"} {
+			if got := <-have; got != want {
+				t.Errorf("%s, not: %s", got, want)
+			}
+		}
+		// What they have waited for each other is of their patience.
+		if want := []time.Duration{lockPatience, time.Second, lockPatience}; !slices.Equal(patience, want) {
+			t.Errorf("%v, want %v", patience, want)
+		}
+	})
+}
+
+// patientFile notes how long one waits for its lock.
+type patientFile struct {
+	file
+	patience *[]time.Duration
+}
+
+func (f patientFile) lock(network bool, patience time.Duration) error {
+	*f.patience = append(*f.patience, patience)
+	return f.file.lock(network, patience)
 }
 
 // TestPauseSurvivesARemoval: a queue whose removal is given up is as paused as before.
