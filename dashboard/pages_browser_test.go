@@ -601,7 +601,7 @@ func TestGraphIsRead(t *testing.T) {
 	b.visit("/?span=week")
 	b.until(isLive)
 	type spot struct{ X, Y float64 }
-	at := eval[spot](b, `(() => { const p = document.querySelector(".graph .plot"); p.scrollIntoView({ block: "center" });
+	at := eval[spot](b, `(() => { const p = document.querySelector(".graph .plot"); p.scrollIntoView({ block: "nearest" });
 		const i = Number(document.querySelector(".graph tbody tr:nth-child(3)").dataset.i), r = p.getBoundingClientRect();
 		return { X: r.left + (i + .5) * r.width / Number(p.dataset.n), Y: r.top + r.height / 2 }; })()`)
 	b.do(chromedp.MouseEvent("mouseMoved", at.X, at.Y))
@@ -750,7 +750,7 @@ func TestWithoutJavaScript(t *testing.T) {
 		t.Errorf("it is %s", got)
 	}
 	b.do(chromedp.Click(chromedp.CSS("form[data-act=Delete] button")), chromedp.WaitVisible(chromedp.CSS(".flash")))
-	if s := text(); !strings.Contains(s, "1 job removed") || stateOf(t, q, "mine") != "gone" {
+	if s := text(); !strings.Contains(s, "1 job deleted") || stateOf(t, q, "mine") != "gone" {
 		t.Errorf("%s: %s", stateOf(t, q, "mine"), s)
 	}
 	b.visit("/queues")

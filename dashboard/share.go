@@ -43,11 +43,11 @@ func share[T any](s *shared, key string, version uint64, now time.Time, find fun
 }
 
 // shareAt is share of what holds for times as long as it took.
-func shareAt[T any](s *shared, key string, version uint64, now time.Time, times time.Duration, find func() (T, error)) (T, error) {
+func shareAt[T any](s *shared, key string, version uint64, now time.Time, times int, find func() (T, error)) (T, error) {
 	e := s.of(key)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if age := now.Sub(e.at); e.value != nil && age >= 0 && (age < times*e.cost || e.version == version && age < shareFor) {
+	if age := now.Sub(e.at); e.value != nil && age >= 0 && (age < time.Duration(times)*e.cost || e.version == version && age < shareFor) {
 		return e.value.(T), nil
 	}
 	began := time.Now()
