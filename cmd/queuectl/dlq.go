@@ -126,6 +126,7 @@ type dlqAction struct {
 	also                []string
 	examples            []example
 	do                  func(ctx context.Context, q *fsq.Queue, id string) error
+	all                 fsq.Act // the same for all dead jobs
 }
 
 var retryAction = dlqAction{
@@ -139,7 +140,8 @@ looked at again as if it had just been dropped.`,
 		{"Retry everything", "queuectl dlq retry --all"},
 		{"Retry a rejected file that was mended", "queuectl dlq retry nightly.json"},
 	},
-	do: func(ctx context.Context, q *fsq.Queue, id string) error { return q.RetryDead(ctx, id) },
+	do:  func(ctx context.Context, q *fsq.Queue, id string) error { return q.RetryDead(ctx, id) },
+	all: fsq.Act{Action: fsq.ActionRetry},
 }
 
 var removeAction = dlqAction{
@@ -150,7 +152,8 @@ var removeAction = dlqAction{
 		{"Remove a dead job", "queuectl dlq remove job-3"},
 		{"Remove all dead jobs and rejected files", "queuectl dlq remove --all"},
 	},
-	do: func(ctx context.Context, q *fsq.Queue, id string) error { return q.RemoveDead(ctx, id) },
+	do:  func(ctx context.Context, q *fsq.Queue, id string) error { return q.RemoveDead(ctx, id) },
+	all: fsq.Act{Action: fsq.ActionDelete},
 }
 
 func newDLQAct(a *app, act dlqAction) *command {
@@ -184,29 +187,53 @@ func newDLQAct(a *app, act dlqAction) *command {
 }
 
 func (a *app) dlqAct(ctx context.Context, act dlqAction, all bool, ids []string) error {
-	var failures failures
-	letters, err := a.letters(ctx, all, ids, &failures)
+	qs, err := a.queues()
 	if err != nil {
 		return err
 	}
+	// Who has nobody left to tell goes no further.
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var failures failures
 	done := 0
-	for _, l := range letters {
-		result := fsq.ActResult{Queue: l.q.Name(), ID: l.id, Result: act.done}
-		if err := act.do(ctx, l.q, l.id); err != nil {
-			failures.add(a, err)
-			text := err.Error()
-			result.Result, result.Error = fsq.ResultFailed, &text
+	tell := func(r fsq.ActResult) {
+		if r.Err != nil {
+			failures.add(a, r.Err)
 		} else {
 			done++
 		}
+		var err error
 		switch {
 		case a.json:
-			err = a.out.jsonLine(result)
-		case result.Error == nil:
-			a.out.printf("%s\n", clean(l.id))
+			err = a.out.jsonLine(r)
+		case r.Err == nil:
+			a.out.printf("%s\n", clean(r.ID))
+			err = a.out.err
 		}
 		if err != nil {
+			stop(err)
+		}
+	}
+	var letters []ref
+	if all {
+		if _, err := fsq.Bulk(ctx, qs, fsq.Selector{States: []fsq.State{fsq.Dead}}, act.all, fsq.BulkOptions{Each: tell}); err != nil {
 			return err
+		}
+		letters, err = rejects(qs)
+	} else {
+		letters, err = a.letters(ctx, qs, ids, &failures)
+	}
+	if err != nil {
+		return err
+	}
+	for _, l := range letters {
+		r := fsq.ActResult{Queue: l.q.Name(), ID: l.id, Result: act.done}
+		if err := act.do(ctx, l.q, l.id); err != nil {
+			r.Fail(err)
+		}
+		tell(r)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
 	}
 	if a.err.terminal() || done == 0 && len(letters) == 0 && failures.err() == nil {
@@ -215,17 +242,25 @@ func (a *app) dlqAct(ctx context.Context, act dlqAction, all bool, ids []string)
 	return failures.err()
 }
 
-// letters are all dead letters of the selected queues, or those that are named. What is
-// none is left to whom it is told to.
-func (a *app) letters(ctx context.Context, all bool, ids []string, f *failures) ([]ref, error) {
-	qs, err := a.queues()
-	if err != nil {
-		return nil, err
+// rejects are all files of the queues that never became jobs.
+func rejects(qs []*fsq.Queue) (refs []ref, err error) {
+	for _, q := range qs {
+		rejected, err := q.Rejects()
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range rejected {
+			refs = append(refs, ref{q: q, id: r.Name})
+		}
 	}
-	if len(qs) == 1 && !all {
+	return refs, nil
+}
+
+// letters are the dead letters of these names. What is none is left to whom it is told to.
+func (a *app) letters(ctx context.Context, qs []*fsq.Queue, ids []string, f *failures) ([]ref, error) {
+	if len(qs) == 1 {
 		return a.find(ctx, qs, ids, f)
 	}
-	var refs []ref
 	at := map[string][]*fsq.Queue{}
 	for _, q := range qs {
 		jobs, rejected, err := q.DeadLetters(ctx, 0)
@@ -234,21 +269,16 @@ func (a *app) letters(ctx context.Context, all bool, ids []string, f *failures) 
 		}
 		here := map[string]bool{}
 		for _, j := range jobs {
-			refs = append(refs, ref{q: q, id: j.ID})
 			here[j.ID] = true
 		}
 		for _, r := range rejected {
-			refs = append(refs, ref{q: q, id: r.Name})
 			here[r.Name], here[r.Dropped] = true, true
 		}
 		for name := range here {
 			at[name] = append(at[name], q)
 		}
 	}
-	if all {
-		return refs, nil
-	}
-	refs = nil
+	var refs []ref
 	for _, id := range ids {
 		switch found := at[id]; len(found) {
 		case 0:
