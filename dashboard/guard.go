@@ -108,7 +108,7 @@ func navigates(r *http.Request, path string) bool {
 
 // open reports whether a path needs no token: it shows nothing of the spool.
 func open(path string) bool {
-	return path == "/login" || path == "/healthz" || path == "/readyz" || strings.HasPrefix(path, "/static/")
+	return path == "/login" || path == "/logout" || path == "/healthz" || path == "/readyz" || strings.HasPrefix(path, "/static/")
 }
 
 // knowsHost reports whether the request names this dashboard. A page of somebody else whose

@@ -254,6 +254,9 @@ func TestSession(t *testing.T) {
 	if w := r.get("/jobs", cookie...); w.Code != 401 {
 		t.Errorf("a session that was ended: %d", w.Code)
 	}
+	if w := r.do("POST", "/logout", "", cookie...); w.Code != http.StatusSeeOther {
+		t.Errorf("logging out of a session that is over: %d", w.Code)
+	}
 	cookie = []string{"Cookie", second.Name + "=" + second.Value}
 	if w := r.get("/jobs", cookie...); w.Code != 200 {
 		t.Errorf("another session: %d", w.Code)

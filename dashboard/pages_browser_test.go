@@ -649,7 +649,7 @@ func TestQueuesAndWorkers(t *testing.T) {
 	eval[bool](b, `document.querySelector("[data-live=q-mail] [data-k=limit]").open = true`)
 	b.set(in("input[name=limit]"), "")
 	b.click(in("form[data-act=Limit] button"))
-	b.until(`document.querySelector("[data-live=q-mail]").textContent.includes("as many as there are slots")`)
+	b.until(`document.querySelector("[data-live=q-mail]").textContent.includes("Parallelismas many as there are slots")`)
 	if n, err := q.Limit(); err != nil || n != 0 {
 		t.Errorf("%d, %v", n, err)
 	}

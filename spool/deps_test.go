@@ -226,8 +226,8 @@ func TestTransitionsAreInFewFiles(t *testing.T) {
 		},
 		{
 			"moves", []string{"move", "moveInto"},
-			[]string{"array.go", "cancel.go", "claim.go", "collect.go", "drop.go", "edit.go", "editing.go", "hold.go", "later.go", "lease.go", "owndrop.go", "pause.go", "put.go", "reap.go", "reject.go", "reserve.go", "retry.go", "settle.go", "sweep.go"},
-			"one file, one transition: enqueue, adopt, collect, promote, give a turn, claim, settle, cancel, change, edit, reap, reject, revive, sweep; and registering, pausing, and binding anew",
+			[]string{"array.go", "cancel.go", "claim.go", "collect.go", "drop.go", "edit.go", "editing.go", "hold.go", "later.go", "lease.go", "limit.go", "owndrop.go", "pause.go", "put.go", "reap.go", "reject.go", "reserve.go", "retry.go", "settle.go", "sweep.go"},
+			"one file, one transition: enqueue, adopt, collect, promote, give a turn, claim, settle, cancel, change, edit, reap, reject, revive, sweep; and registering, pausing, limiting, and binding anew",
 		},
 		{
 			"links", []string{"link"},
@@ -241,7 +241,7 @@ func TestTransitionsAreInFewFiles(t *testing.T) {
 		},
 		{
 			"removals", []string{"unlink"},
-			[]string{"acts.go", "cancel.go", "check.go", "clock.go", "collect.go", "config.go", "demand.go", "drop.go", "editing.go", "history.go", "lease.go", "log.go", "open.go", "pause.go", "probe.go", "put.go", "reap.go", "recover.go", "reject.go", "remove_queue.go", "request.go", "reserve.go", "retry.go", "sweep.go"},
+			[]string{"acts.go", "cancel.go", "check.go", "clock.go", "collect.go", "config.go", "demand.go", "drop.go", "editing.go", "history.go", "lease.go", "limit.go", "log.go", "open.go", "pause.go", "probe.go", "put.go", "reap.go", "recover.go", "reject.go", "remove_queue.go", "request.go", "reserve.go", "retry.go", "sweep.go"},
 			"no program deletes what it cannot read",
 		},
 	} {
