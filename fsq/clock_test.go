@@ -44,6 +44,30 @@ func TestTheServersTimeIsAskedFor(t *testing.T) {
 	}
 }
 
+// A view begins by the server's time, too: by a clock that is ahead nothing that ends would
+// be news to it.
+func TestLiveBeginsByTheServersTime(t *testing.T) {
+	t.Parallel()
+	q := openQueue(t, testConfig())
+	var asked time.Time
+	q.askTime = func() error {
+		if asked.IsZero() {
+			asked = q.s.Now()
+		}
+		return nil
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	live, err := q.Live(ctx, nil)
+	stop()
+	if err != nil {
+		t.Fatal(err)
+	}
+	live.Wait()
+	if asked.IsZero() || live.f.floor.Before(asked) {
+		t.Errorf("what ended after %v is news, by a clock that was asked %v", live.f.floor, asked)
+	}
+}
+
 // A delay in a dropped file is meant from when it is adopted, by the spool's clock and not
 // by that of the host that adopts it.
 func TestADelayIsMeantFromTheSpoolsTime(t *testing.T) {
