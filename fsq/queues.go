@@ -90,12 +90,19 @@ func WatchQueues(ctx context.Context, root string, look func()) {
 // whenQueuesChange calls look when queues may have been made or removed in the spool in
 // root, at first, and every so often in any case, until end is closed.
 func whenQueuesChange(end <-chan struct{}, root string, every time.Duration, look func()) {
-	watch, err := spool.WatchQueues(root)
-	if err == nil {
-		defer watch.Close()
-	}
-	pause := every
-	for {
+	var watch *spool.QueuesWatch
+	defer func() { watch.Close() }()
+	for pause, absent := every, false; ; {
+		if watch == nil {
+			var err error
+			watch, err = spool.WatchQueues(root)
+			switch {
+			case errors.Is(err, fs.ErrNotExist): // there is no spool yet
+				pause, absent = min(every, pollFast), true
+			case absent: // it is being made
+				pause, absent = queueAppears, false
+			}
+		}
 		look() // first of all for what came before the watch
 		select {
 		case <-end:
@@ -103,13 +110,14 @@ func whenQueuesChange(end <-chan struct{}, root string, every time.Duration, loo
 		case <-watch.Changed():
 			pause = queueAppears
 		case <-time.After(pause):
-			pause = every
+			pause = min(2*pause, every)
 		}
 	}
 }
 
-// queueAppears is how long the making of a queue may take from its first directory, which
-// the watch tells of, until it can be opened.
+// queueAppears is how long the making of a queue usually takes from its first directory,
+// which the watch tells of, until it can be opened. On a slow disk it takes longer: it is
+// looked at less and less often then.
 const queueAppears = 100 * time.Millisecond
 
 // Sum is what several queues hold together.
