@@ -59,6 +59,10 @@ func (t *trial) page(ctx context.Context, host, works string) error {
 		return ctx.Err()
 	}
 	shown := time.Since(from)
+	// The worker looks for the job, then the dashboard for its end. Nothing tells either.
+	if limit := 2*pollBound + t.slowness(); shown > limit {
+		t.breach("the dashboard on %s showed a job that was done on %s after %s, the bound is %v", host, works, waited(shown), limit)
+	}
 	viewer := exec.Command("on", host, "wget", "-q", "-O", "/dev/null", "http://"+pageAddr+"/events")
 	if err := viewer.Start(); err != nil {
 		return err
