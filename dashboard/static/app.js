@@ -293,10 +293,12 @@
     if (!picked().length) return;
     const url = base + "/api/v1/jobs/set", field = (name, text, hint) => { const l = el("label"), i = el("input"); i.name = name; i.type = "text"; i.placeholder = hint; l.append(el("span", text), i); return l; };
     const p = field("priority", "Priority, from -999 to 999", "as it is"), t = field("run_at", "Not before", "+10m, or 2030-01-02T03:00");
-    let who, n;
-    try { [who, n] = await meant(url, { priority: 0 }); } catch (e) { toast("Change: " + e.message, true); return; }
+    let who, n, least;
+    if (all) put(byID("picked"), "Counting…");
+    try { [who, n, least] = await meant(url, { priority: 0 }); } catch (e) { toast("Change: " + e.message, true); return; } finally { marks(); }
     if (!n) { toast("Change: no job that matches waits", true); return; }
-    if (!await ask("Change " + plural(n, "job"), [p, t], "Change " + plural(n, "job"))) return;
+    const what = "Change " + (least ? "at least " : "") + plural(n, "job");
+    if (!await ask(what, [p, t], what)) return;
     if (await call(url, { ...who, ...typed({ priority: $("input", p).value, run_at: $("input", t).value }) }, "Change")) clear();
   }
   document.addEventListener("submit", async e => {
