@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
 	"github.com/queuectl/queuectl/fsq"
@@ -563,6 +564,16 @@ func TestGoOn(t *testing.T) {
 	const path = "/jobs?command=nothing-has-this"
 	b.visit(path)
 	b.until(`document.querySelector("[data-live=list]").textContent.includes("No job matches.") && !document.getElementById("goon") && location.search.includes("after=")`)
+	// Who stops it stays where he is.
+	stopper := command(b, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
+		Source: `addEventListener("DOMContentLoaded", () => setTimeout(() => document.getElementById("goon-stop").click()))`,
+	})
+	b.visit(path)
+	b.until(isLive + ` && !document.body.classList.contains("going")`)
+	if eval[bool](b, `document.getElementById("goon") === null || location.search.includes("after=")`) {
+		t.Error("it went on")
+	}
+	command(b, page.RemoveScriptToEvaluateOnNewDocument, page.RemoveScriptToEvaluateOnNewDocumentParams{Identifier: stopper.Identifier})
 	// Who has no JavaScript, or has stopped it, finds a link.
 	command(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 	b.visit(path)
