@@ -384,6 +384,9 @@ func (p *jobPage) timeline(q *fsq.Queue) {
 	case i.DueAt != nil && i.State == fsq.Retrying:
 		add(moment{Key: "next", Class: "retrying", Title: fmt.Sprintf("Attempt %d is due", i.Attempts+1), At: *i.DueAt})
 	}
+	if i.ActionsCut > 0 && len(i.Actions) > 0 {
+		p.insert(moment{Key: "cut", Class: "acted", Title: plural(i.ActionsCut, "earlier action") + " left out", At: i.Actions[0].At})
+	}
 	for n, a := range i.Actions {
 		text := "by " + a.By
 		if a.Detail != "" {

@@ -29,6 +29,9 @@ func TestTimeline(t *testing.T) {
 		job  fsq.JobInfo
 		want string
 	}{
+		"acted on often": {
+			fsq.JobInfo{State: fsq.Held, Actions: acted(fsq.ActionHold, 9), ActionsCut: 7}, "Enqueued, 7 earlier actions left out, Held by hand, Held",
+		},
 		"at once":   {fsq.JobInfo{State: fsq.Pending, DueAt: ptrTo(at(0))}, "Enqueued"},
 		"scheduled": {fsq.JobInfo{State: fsq.Scheduled, DueAt: ptrTo(at(60)), Job: &fsq.Job{RunAt: at(60)}}, "Enqueued, Due"},
 		"cancelled": {fsq.JobInfo{State: fsq.Cancelled, EndedAt: ptrTo(at(5)), Job: &fsq.Job{RunAt: at(60)}}, "Enqueued, Cancelled"},
