@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -579,7 +580,7 @@ func TestGoOn(t *testing.T) {
 	b.visit(path)
 	s, err := chromedp.Run(b.ctx, chromedp.Text(chromedp.CSS("main")))
 	must(t, err)
-	if !strings.Contains(s, "none so far, 20,000 of about 21,000 read") || !strings.Contains(s, "Go on") || strings.Contains(s, "No job matches") {
+	if !regexp.MustCompile(`none so far, [0-9,]+ of about 21,000 read`).MatchString(s) || !strings.Contains(s, "Go on") || strings.Contains(s, "No job matches") {
 		t.Error(s)
 	}
 }
