@@ -574,7 +574,7 @@ func TestGoOn(t *testing.T) {
 	if eval[bool](b, `document.getElementById("goon") === null || location.search.includes("after=")`) {
 		t.Error("it went on")
 	}
-	command(b, page.RemoveScriptToEvaluateOnNewDocument, page.RemoveScriptToEvaluateOnNewDocumentParams{Identifier: stopper.Identifier})
+	command(b, page.RemoveScriptToEvaluateOnNewDocument, page.RemoveScriptToEvaluateOnNewDocumentParams(stopper))
 	// Who has no JavaScript, or has stopped it, finds a link.
 	command(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 	b.visit(path)
